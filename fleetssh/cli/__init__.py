@@ -1,0 +1,1 @@
+"""Who asks: one file per family of verbs."""

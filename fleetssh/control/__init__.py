@@ -1,0 +1,1 @@
+"""When things happen: operator commands, one pass, the clock."""

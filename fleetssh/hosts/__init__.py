@@ -1,0 +1,1 @@
+"""Who carries a visit to a machine."""

@@ -1,0 +1,1 @@
+"""inventories/*.yml to hosts and how to reach them."""

@@ -1,0 +1,1 @@
+"""A throw-away cluster of real systemd machines on this computer."""

@@ -1,0 +1,1 @@
+"""How a visit is said (POSIX sh) and heard; still pure."""
