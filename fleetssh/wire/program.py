@@ -1,0 +1,209 @@
+"""The fixed part of a visit's program: POSIX sh functions that look at a machine and change it.
+
+The machine needs sh, coreutils and systemd. Names of units hold only ``[0-9A-Za-z:_.\\@-]``, so lists of
+names live in plain variables. Every function is only defined here; the last line of a visit calls ``visit``
+with the visit's mark, so a program cut off half way does nothing at all.
+"""
+
+from __future__ import annotations
+
+from fleetssh.wire import paths
+
+MAX_DETAILS = 20
+"""Failed or new units described in one reply: a person reads no more, and each costs a journal query."""
+
+LOG_LINES = 10
+"""Last log lines of a failed or new unit (fleet's own default for ``journal``)."""
+
+MAX_JOB_RECORDS = 400
+"""Job records read to learn how idle units ended; bounds the reply when a timer fires often."""
+
+LOCK_WAIT_SECONDS = 10
+"""How long a visit waits for another visit on the same machine before it gives up."""
+
+FUNCTIONS = rf"""
+LC_ALL=C; export LC_ALL; LANG=C; SYSTEMD_COLORS=0; SYSTEMD_PAGER=; export SYSTEMD_COLORS SYSTEMD_PAGER
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH
+umask 022; set -f
+exec </dev/null 2>/dev/null
+nl='
+'
+say() {{ printf '%s\n' "$*"; }}
+tell() {{ printf 'FLEETSSH %s %s\n' "$mark" "$*"; }}
+first() {{ v=; [ -r "$1" ] && IFS= read -r v <"$1"; printf '%s=%s\n' "$2" "$v"; }}
+
+facts() {{
+  tell facts
+  first /etc/machine-id machine_id
+  first /proc/sys/kernel/random/boot_id boot_id
+  first /proc/sys/kernel/hostname hostname
+  first /proc/loadavg loadavg
+  first /sys/devices/system/cpu/online cpus
+  [ -d /run/systemd/system ] && say systemd=yes
+  tell os; cat /etc/os-release; head -n 3 /proc/meminfo
+  tell conf; [ -r {paths.CONF} ] && cat {paths.CONF}
+  tell addresses; ip -o addr show scope global
+  tell systemd; systemctl show --no-pager -p Version -p SystemState -p Architecture
+}}
+
+# Sets: manifest (text), ours (names in our folder), launched (names that we started)
+read_manifest() {{
+  manifest=; launched=; ours=
+  [ -r {paths.MANIFEST} ] && manifest=$(cat {paths.MANIFEST})
+  old=$IFS; IFS=$nl
+  for line in $manifest; do
+    case $line in launched\ *) launched="$launched$nl${{line##* }}";; esac
+  done
+  IFS=$old
+  if cd {paths.UNITS}; then
+    set +f; set -- *; set -f
+    [ -e "$1" ] || [ -L "$1" ] || shift
+    ours=$*
+  fi
+}}
+
+files() {{
+  tell manifest; say "$manifest"
+  tell files; [ -n "$ours" ] && sha1sum -- $ours
+  tell unlinked
+  for f in $ours; do [ {paths.LINKS}/"$f" -ef "$f" ] || say "$f"; done
+}}
+
+# Sets: alive (names that run, start, stop or have failed), bad (ours that failed or restart in a loop)
+states() {{
+  list=$(systemctl list-units --all --plain --no-legend --no-pager --full)
+  tell units; say "$list"
+  alive=; failed=
+  old=$IFS; IFS=$nl
+  for line in $list; do
+    IFS=' '; set -- $line; IFS=$nl
+    case $3 in inactive|'') ;; *) alive="$alive$nl$1";; esac
+    case $3/$4 in failed/*|*/auto-restart) failed="$failed$nl$1";; esac
+  done
+  IFS=$old
+  bad=
+  for f in $failed; do [ -e {paths.UNITS}/"$f" ] && bad="$bad $f"; done
+}}
+
+# Launched by us and not alive now: did somebody stop them, or did they end by themselves?
+endings() {{
+  idle=
+  [ -n "$launched" ] && idle=$(printf '%s\n' $alive $alive $launched | sort | uniq -u)
+  [ -n "$idle" ] || return 0
+  tell idle; say "$idle"
+  set --; for f in $idle; do set -- "$@" UNIT="$f"; done
+  tell jobs
+  journalctl -b -q --no-pager -n {MAX_JOB_RECORDS} -o json --output-fields=UNIT,JOB_TYPE,JOB_RESULT \
+    _PID=1 JOB_TYPE=start JOB_TYPE=stop JOB_TYPE=restart "$@"
+}}
+
+details() {{
+  [ -n "$started" ] && bad="$bad $(printf '%s\n' $alive $alive $started | sort | uniq -u)"
+  set -- $bad; [ $# -gt 0 ] || return 0
+  some=; n=0
+  for f; do n=$((n + 1)); [ $n -gt {MAX_DETAILS} ] && break; some="$some $f"; done
+  tell details
+  systemctl show --no-pager -p Id -p LoadError -p Result -p ExecMainCode -p ExecMainStatus -- $some
+  for f in $some; do
+    tell log "$f"; journalctl -b -q --no-pager -n {LOG_LINES} -o cat -u "$f"
+  done
+}}
+
+look() {{ facts; read_manifest; files; states; endings; details; }}
+
+# ---- acting; each prints an outcome section: action, exit status, then what the command said
+outcome() {{ tell outcome "$1" "$2"; say "$3"; }}
+run() {{ action=$1; shift; said=$("$@" 2>&1); outcome "$action" $? "$said"; }}
+
+trouble() {{ tell trouble "$1"; say "$2"; }}
+
+# A file of ours could not be written: is there no room, or may nothing be written at all?
+unwritable() {{
+  if [ -d {paths.FLEET} ] && [ ! -w {paths.FLEET} ]; then
+    trouble read-only "$1"
+  else
+    trouble disk-full "$1"
+  fi
+}}
+
+prepare() {{
+  said=$(mkdir -p -m 0755 {paths.FLEET} {paths.UNITS} 2>&1) || {{ unwritable "$said"; return 1; }}
+  {{ exec 9>>{paths.LOCK}; }} || {{ unwritable "cannot open {paths.LOCK}"; return 1; }}
+  if command -v flock >/dev/null && ! flock -w {LOCK_WAIT_SECONDS} 9; then
+    trouble busy "another visit holds {paths.LOCK}"; return 1
+  fi
+  holder=; [ -r {paths.MANIFEST} ] && IFS=' ' read -r _ _ holder _ <{paths.MANIFEST}
+  if [ -n "$holder" ] && [ "$holder" != "$1" ]; then
+    trouble foreign "it runs units of cluster $holder"; return 1
+  fi
+  rm -rf {paths.FLEET}/stage
+  said=$(mkdir -m 0755 {paths.FLEET}/stage 2>&1) || {{ unwritable "$said"; return 1; }}
+}}
+
+# guard NAME...: remembers the names that the machine has as units of its own; nothing below touches those
+guard() {{
+  for f; do
+    own=
+    for folder in {" ".join(paths.OWN_UNIT_FOLDERS)}; do
+      [ -e "$folder/$f" ] && {{ own=$folder/$f; break; }}
+    done
+    [ -z "$own" ] && [ -e {paths.LINKS}/"$f" ] && [ ! {paths.LINKS}/"$f" -ef {paths.UNITS}/"$f" ] &&
+      own={paths.LINKS}/$f
+    [ -n "$own" ] && {{ shadowed="$shadowed $f "; tell shadowed "$f" "$own"; }}
+  done
+}}
+
+# mine NAME...: sets names to those that are not guarded; false when none is left
+mine() {{
+  names=
+  for f; do case $shadowed in *" $f "*) ;; *) names="$names $f";; esac; done
+  [ -n "$names" ]
+}}
+
+write_manifest() {{
+  text=$1
+  if [ -n "$shadowed" ]; then
+    text=; old=$IFS; IFS=$nl
+    for line in $1; do case $shadowed in *" ${{line##* }} "*) ;; *) text="$text$line$nl";; esac; done
+    IFS=$old
+  fi
+  said=$(printf '%s' "$text" 2>&1 >{paths.FLEET}/manifest.new) &&
+    said=$(mv -f {paths.FLEET}/manifest.new {paths.MANIFEST} 2>&1) || {{ unwritable "$said"; return 1; }}
+}}
+
+# stage NAME TEXT: a unit file into the staging folder
+stage() {{
+  mine "$1" || return 0
+  said=$(printf '%s' "$2" 2>&1 >{paths.FLEET}/stage/"$1") || full="$said "
+  staged="$staged $1"
+}}
+
+install_staged() {{
+  [ -n "$full" ] && {{ unwritable "$full"; return 1; }}
+  [ -n "$staged" ] || return 0
+  said=$(cd {paths.FLEET}/stage && mv -f -- $staged {paths.UNITS}/ 2>&1) ||
+    {{ unwritable "$said"; return 1; }}
+  link $staged
+}}
+
+link() {{
+  targets=; for f; do targets="$targets {paths.UNITS}/$f"; done
+  run link ln -sf -- $targets {paths.LINKS}/
+}}
+
+# halt SECONDS NAME...: stops units and sees them stopped; false when one still runs (rule 5)
+halt() {{
+  limit=$1; shift
+  run stop timeout "$limit" systemctl --no-ask-password stop -- "$@"
+  for f in $(systemctl is-active -- "$@"); do
+    case $f in
+      active|reloading|activating|deactivating|refreshing) trouble stopping "still $f after $limit s: $*"; return 1 ;;
+    esac
+  done
+}}
+
+remove() {{
+  systemctl --runtime --no-reload -q disable -- "$@"
+  for f; do rm -f -- {paths.LINKS}/"$f" {paths.UNITS}/"$f"; done
+}}
+"""

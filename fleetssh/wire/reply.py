@@ -1,0 +1,308 @@
+"""What a machine answered, from bytes to values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from fleetssh.core.errors import WireError
+from fleetssh.core.model import (
+    Action,
+    Detail,
+    Ending,
+    Facts,
+    Failure,
+    Found,
+    Manifest,
+    ManifestEntry,
+    Outcome,
+    Reached,
+    Sighting,
+    TargetState,
+    Unreached,
+)
+from fleetssh.wire.script import MANIFEST_VERSION
+
+MAX_REPLY_BYTES = 16 * 1024 * 1024
+"""A machine with 10,000 units answers about 3 MB; whatever says more is not answering us."""
+
+TROUBLES: Mapping[str, Failure] = {
+    "read-only": Failure.READ_ONLY,
+    "disk-full": Failure.DISK_FULL,
+    "busy": Failure.BUSY,
+    "foreign": Failure.FOREIGN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One framed part of a reply: its words and the lines below it."""
+
+    words: tuple[str, ...]
+    lines: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """First word of the frame."""
+        return self.words[0]
+
+
+def read_reply(host: str, address: str, mark: str, output: bytes, seen_at: float) -> Sighting:
+    """The sighting that ``output`` describes.
+
+    Whatever stands before the first frame (a banner, a shell that talks) is ignored. A reply without its
+    last frame gives ``Unreached`` with ``HALF``; one from a machine without systemd ``NO_SYSTEMD``.
+    Raises WireError for a complete reply that makes no sense: that is a defect, not a state of a machine.
+    """
+    sections = list(split_sections(mark, output))
+    if not sections or sections[0].name != "begin" or sections[-1].name != "end":
+        size = len(output)
+        return Unreached(host, Failure.HALF, f"the reply broke off after {size} bytes", seen_at)
+    named = {section.name: section.lines for section in sections}
+    facts = _facts(named)
+    if "systemd=yes" not in named.get("facts", ()):
+        return Unreached(host, Failure.NO_SYSTEMD, "it does not run systemd", seen_at)
+    if not facts.machine_id:
+        return Unreached(host, Failure.NO_SYSTEMD, "its /etc/machine-id is empty", seen_at)
+    manifest = parse_manifest(named.get("manifest", ()))
+    digests = dict(_digests(named.get("files", ())))
+    ours = {entry.name for entry in manifest.entries}
+    return Reached(
+        host,
+        address,
+        facts,
+        manifest,
+        found=_found(manifest, digests, sections, named),
+        strangers=tuple(sorted(set(digests) - ours)),
+        outcomes=tuple(_outcomes(sections)),
+        seen_at=seen_at,
+    )
+
+
+def split_sections(mark: str, output: bytes) -> Iterator[Section]:
+    """The framed parts of a reply, in order."""
+    frame = f"FLEETSSH {mark} "
+    words: tuple[str, ...] | None = None
+    lines: list[str] = []
+    for line in output.decode("utf-8", "replace").split("\n"):
+        if line.startswith(frame):
+            if words is not None:
+                yield Section(words, tuple(lines))
+            words, lines = tuple(line[len(frame) :].split(" ")), []
+        elif words is not None:
+            lines.append(line)
+    if words is not None:
+        yield Section(words, tuple(lines))
+
+
+# ---------------------------------------------------------------- facts
+
+
+def _facts(named: Mapping[str, tuple[str, ...]]) -> Facts:
+    plain = dict(_pairs(named.get("facts", ())))
+    system = dict(_pairs(named.get("os", ())))
+    manager = dict(_pairs(named.get("systemd", ())))
+    memory = {key: rest for key, _, rest in (line.partition(":") for line in named.get("os", ()))}
+    return Facts(
+        machine_id=plain.get("machine_id", ""),
+        boot_id=plain.get("boot_id", ""),
+        hostname=plain.get("hostname", ""),
+        addresses=tuple(_addresses(named.get("addresses", ()))),
+        architecture=manager.get("Architecture", ""),
+        os=system.get("ID", "").strip("\"'"),
+        os_version=system.get("VERSION_ID", "").strip("\"'"),
+        systemd_version=_systemd_version(manager.get("Version", "")),
+        system_state=manager.get("SystemState", ""),
+        load=_number(plain.get("loadavg", "0").split(" ")[0]),
+        cpus=count_cpus(plain.get("cpus", "")),
+        memory_total=_kibibytes(memory.get("MemTotal", "")),
+        memory_available=_kibibytes(memory.get("MemAvailable", "")),
+        metadata=parse_metadata(named.get("conf", ())),
+    )
+
+
+def parse_metadata(conf: tuple[str, ...]) -> dict[str, str]:
+    """The ``metadata`` option of a fleet.conf: ``k=v,k=v``; blanks are stripped, a pair without ``=`` is
+    dropped, the last of two equal keys wins (fleet 6.7)."""
+    metadata: dict[str, str] = {}
+    for line in conf:
+        option, equals, value = line.strip().partition("=")
+        if not equals or option.strip() != "metadata":
+            continue
+        value = value.strip()
+        if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+            value = value[1:-1]
+        pairs = (pair.partition("=") for pair in value.split(","))
+        metadata = {key.strip(): word.strip() for key, equals, word in pairs if equals and key.strip()}
+    return metadata
+
+
+def count_cpus(online: str) -> int:
+    """How many CPUs the kernel's list ``0-3,8`` names; 0 when it cannot be read."""
+    count = 0
+    for part in online.split(","):
+        low, _, high = part.partition("-")
+        if low.isdigit() and (high.isdigit() or not high):
+            count += int(high or low) - int(low) + 1
+    return count
+
+
+def _pairs(lines: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        key, equals, value = line.partition("=")
+        if equals:
+            yield key, value
+
+
+def _addresses(lines: tuple[str, ...]) -> Iterator[str]:
+    for line in lines:
+        fields = line.split()
+        for family in ("inet", "inet6"):
+            if family in fields[:-1]:
+                yield fields[fields.index(family) + 1].split("/")[0]
+
+
+def _systemd_version(version: str) -> str:
+    """``252`` from ``252.39-1~deb12u1`` or ``252``: what a person compares."""
+    digits = ""
+    for character in version:
+        if not character.isdigit():
+            break
+        digits += character
+    return digits
+
+
+def _kibibytes(value: str) -> int:
+    number = value.split()[:1]
+    return int(number[0]) * 1024 if number and number[0].isdigit() else 0
+
+
+def _number(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        return 0.0
+
+
+# ---------------------------------------------------------------- our units
+
+
+def parse_manifest(lines: tuple[str, ...]) -> Manifest:
+    """The manifest as a value; empty for no lines. Raises WireError for one we did not write."""
+    content = [line for line in lines if line]
+    if not content:
+        return Manifest()
+    head = content[0].split(" ")
+    if len(head) != 4 or head[0] != "fleetssh" or not head[3].isdigit():
+        raise WireError(f"the manifest begins with {content[0]!r}")
+    if head[1] != str(MANIFEST_VERSION):
+        raise WireError(f"the manifest has version {head[1]}, this program knows {MANIFEST_VERSION}")
+    entries = []
+    for line in content[1:]:
+        fields = line.split(" ")
+        if len(fields) != 4 or fields[0] not in set(TargetState) or not fields[1].isdigit():
+            raise WireError(f"the manifest has the line {line!r}")
+        entries.append(ManifestEntry(fields[3], fields[2], TargetState(fields[0]), int(fields[1])))
+    return Manifest(head[2], int(head[3]), tuple(entries))
+
+
+def _digests(lines: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Name and SHA-1 from sha1sum's lines; a name with a backslash is escaped and the line marked by one."""
+    for line in lines:
+        escaped = line.startswith("\\")
+        digest, gap, name = line.removeprefix("\\").partition("  ")
+        if gap:
+            yield (name.replace("\\\\", "\\") if escaped else name), digest
+
+
+def _found(
+    manifest: Manifest,
+    digests: Mapping[str, str],
+    sections: list[Section],
+    named: Mapping[str, tuple[str, ...]],
+) -> tuple[Found, ...]:
+    states = dict(_states(named.get("units", ())))
+    unlinked = set(named.get("unlinked", ()))
+    details = _details(sections, named)
+    endings = _endings(named)
+    found = []
+    for entry in manifest.entries:
+        digest = digests.get(entry.name)
+        absent = ("loaded" if digest else "not-found", "inactive", "dead")
+        load, active, sub = states.get(entry.name, absent)
+        found.append(
+            Found(
+                entry=entry,
+                digest=digest,
+                linked=digest is not None and entry.name not in unlinked,
+                load=load,
+                active=active,
+                sub=sub,
+                ending=endings.get(entry.name) if active == "inactive" else None,
+                detail=details.get(entry.name),
+            )
+        )
+    return tuple(found)
+
+
+def _states(lines: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, str, str]]]:
+    for line in lines:
+        fields = line.lstrip("●○×*↻ ").split(None, 4)
+        if len(fields) >= 4:
+            yield fields[0], (fields[1], fields[2], fields[3])
+
+
+def _endings(named: Mapping[str, tuple[str, ...]]) -> dict[str, Ending]:
+    """How each idle unit came to rest: the last job that systemd ran for it in this boot tells."""
+    endings = {name: Ending.NEVER_STARTED for name in named.get("idle", ()) if name}
+    for line in named.get("jobs", ()):
+        if not line.startswith("{"):
+            continue
+        record = json.loads(line)
+        name = record.get("UNIT")
+        if name in endings:
+            stopped = record.get("JOB_TYPE") == "stop"
+            endings[name] = Ending.BY_REQUEST if stopped else Ending.BY_ITSELF
+    return endings
+
+
+def _details(sections: list[Section], named: Mapping[str, tuple[str, ...]]) -> dict[str, Detail]:
+    logs = {s.words[1]: tuple(line for line in s.lines if line) for s in sections if s.name == "log"}
+    details: dict[str, Detail] = {}
+    for block in "\n".join(named.get("details", ())).split("\n\n"):
+        values = dict(_pairs(tuple(block.split("\n"))))
+        name = values.get("Id", "")
+        if not name:
+            continue
+        status = values.get("ExecMainStatus", "")
+        details[name] = Detail(
+            result=values.get("Result", ""),
+            exit_code=values.get("ExecMainCode", ""),
+            exit_status=int(status) if status.isdigit() else None,
+            load_error=values.get("LoadError", "").strip(' "'),
+            log=logs.get(name, ()),
+        )
+    return details
+
+
+# ---------------------------------------------------------------- what the steps gave
+
+
+def _outcomes(sections: list[Section]) -> Iterator[Outcome]:
+    for section in sections:
+        text = "\n".join(line for line in section.lines if line)
+        match section.name:
+            case "outcome" if len(section.words) == 3 and section.words[1] in set(Action):
+                yield Outcome(Action(section.words[1]), "", section.words[2] == "0", text)
+            case "shadowed":
+                place = section.words[2]
+                yield Outcome(
+                    Action.WRITE, section.words[1], False, f"the machine has a unit of its own there: {place}"
+                )
+            case "trouble":
+                failure = TROUBLES.get(section.words[1])
+                said = f"{failure}: {text}" if failure else text
+                yield Outcome(Action.STOP if section.words[1] == "stopping" else Action.NOTE, "", False, said)
+            case _:
+                pass

@@ -1,0 +1,171 @@
+"""A visit as a POSIX shell program: optional steps, then always a look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+
+from fleetssh.core.model import Action, MachinePlan, Manifest, ManifestEntry, TargetState, Wanted
+from fleetssh.wire.program import FUNCTIONS
+from fleetssh.wire.quoting import quote, words
+
+SHELL = "/bin/sh -c 'eval \"$(cat)\"'"
+"""Reads the whole program before the first line runs, whichever shell ``/bin/sh`` is: some shells read a
+script from a pipe one byte at a time, and none should run half of one."""
+
+START_WAIT_SECONDS = 30
+"""How long one visit waits for systemd's start and stop jobs. A slower unit is watched by later looks."""
+
+SETTLE_SECONDS = 0.25
+"""A service that dies at once has died by then: ``launched`` is only said of what outlived it (rule 8)."""
+
+NAMES_PER_COMMAND = 500
+"""Unit names in one command line: 500 names of 256 bytes stay under the kernel's 128 KiB an argument list
+may safely take everywhere."""
+
+MANIFEST_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What to send to one machine: ``command`` for its shell, ``program`` on standard input.
+
+    ``mark`` frames the reply; it must be random, so that nothing a machine prints can imitate a frame.
+    """
+
+    mark: str
+    command: str
+    program: bytes
+
+
+def write_look(mark: str, *, become: bool) -> Visit:
+    """A visit that changes nothing."""
+    return _visit(mark, become, ["look"])
+
+
+def write_act(
+    mark: str, plan: MachinePlan, found: Manifest, cluster: str, *, become: bool, block: bool = True
+) -> Visit:
+    """A visit that carries out ``plan`` on a machine whose manifest is ``found``, then looks.
+
+    Order (fleet 5.2): stop, remove, write, one daemon-reload however many files, restart, start. The
+    manifest is written before the first file and again after the last start, so a visit cut off in the
+    middle leaves a manifest that names every file of ours. With ``block`` false, start jobs are not
+    waited for.
+    """
+    body = ["act", "look"]
+    return _visit(mark, become, body, "\n".join(_act(plan, found, cluster, block)))
+
+
+def _visit(mark: str, become: bool, body: list[str], act: str = "") -> Visit:
+    command = f"sudo -n -- {SHELL}" if become else SHELL
+    lines = [
+        f"mark={quote(mark)}; started=; staged=; full=; shadowed=",
+        FUNCTIONS,
+        act,
+        "visit() {",
+        f'  [ "$1" = {quote(mark)} ] || return',
+        "  printf '\\n'; tell begin",
+        *(f"  {call}" for call in body),
+        "  tell end",
+        "}",
+        f"visit {quote(mark)}",
+    ]
+    return Visit(mark, command, "\n".join(lines).encode())
+
+
+def _act(plan: MachinePlan, found: Manifest, cluster: str, block: bool) -> Iterator[str]:
+    before = format_manifest(_before(plan, found, cluster))
+    after = format_manifest(_after(plan, found, cluster))
+    yield "act() {"
+    yield f"prepare {quote(cluster)} || return"
+    for chunk in _chunks(sorted({step.unit for step in plan.steps if step.unit})):
+        yield f"guard {words(chunk)}"
+    yield f"write_manifest {quote(before)} || return"
+    for action, steps in groupby(plan.steps, key=lambda step: step.action):
+        names = [step.unit for step in steps]
+        yield from _files(names, plan.units) if action is Action.WRITE else _jobs(action, names, block)
+    if any(step.action in (Action.START, Action.RESTART) for step in plan.steps):
+        yield f"sleep {SETTLE_SECONDS}"
+    yield f"write_manifest {quote(after)}"
+    yield "}"
+
+
+def _files(names: list[str], units: Mapping[str, Wanted]) -> Iterator[str]:
+    for name in names:
+        yield f"stage {quote(name)} {quote(units[name].unit.text.decode())}"
+    yield "install_staged || return"
+    for chunk in _chunks([name for name in names if units[name].unit.installs]):
+        yield f"mine {words(chunk)} && run enable systemctl --runtime --no-reload -q enable -- $names"
+
+
+def _jobs(action: Action, names: list[str], block: bool) -> Iterator[str]:
+    if action is Action.RELOAD:
+        yield "run reload systemctl daemon-reload"
+        return
+    waiting = f"timeout {START_WAIT_SECONDS} systemctl --no-ask-password"
+    starting = waiting if block else "systemctl --no-block --no-ask-password"
+    for chunk in _chunks(names):
+        mine = f"mine {words(chunk)} &&"
+        match action:
+            case Action.STOP:
+                yield f"{mine} {{ halt {START_WAIT_SECONDS} $names || return; }}"
+            case Action.REMOVE:
+                yield f"{mine} run remove remove $names"
+            case Action.LINK:
+                yield f"{mine} link $names"
+            case Action.RESTART | Action.START:
+                yield f'{mine} {{ started="$started $names"; run {action} {starting} {action} -- $names; }}'
+            case _:
+                pass
+
+
+def _chunks(names: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(names), NAMES_PER_COMMAND):
+        yield names[start : start + NAMES_PER_COMMAND]
+
+
+# ---------------------------------------------------------------- the manifest
+
+
+def format_manifest(manifest: Manifest) -> str:
+    """The manifest as it stands on a machine: a header line, then ``TARGET GENERATION DIGEST NAME``."""
+    lines = [f"fleetssh {MANIFEST_VERSION} {manifest.cluster} {manifest.fence}"]
+    lines += [f"{e.target} {e.generation} {e.digest} {e.name}" for e in manifest.entries]
+    return "\n".join(lines) + "\n"
+
+
+def _before(plan: MachinePlan, found: Manifest, cluster: str) -> Manifest:
+    """Names every file that is or will be ours. What is about to start is only ``loaded`` until it was."""
+    entries = {entry.name: entry for entry in found.entries}
+    for step in plan.steps:
+        match step.action:
+            case Action.WRITE:
+                wanted = plan.units[step.unit]
+                entries[step.unit] = ManifestEntry(step.unit, wanted.unit.digest, TargetState.LOADED, 0)
+            case Action.START if step.unit in entries:
+                old = entries[step.unit]
+                entries[step.unit] = ManifestEntry(old.name, old.digest, TargetState.LOADED, old.generation)
+            case _:
+                pass
+    return Manifest(cluster, found.fence, _sorted(entries.values()))
+
+
+def _after(plan: MachinePlan, found: Manifest, cluster: str) -> Manifest:
+    """What the machine holds when every step has been carried out."""
+    entries = {entry.name: entry for entry in found.entries}
+    for step in plan.steps:
+        if step.action is Action.REMOVE:
+            entries.pop(step.unit, None)
+    for step in plan.steps:
+        if step.unit in plan.units and step.action is not Action.REMOVE:
+            wanted = plan.units[step.unit]
+            entries[step.unit] = ManifestEntry(
+                step.unit, wanted.unit.digest, wanted.target, wanted.generation
+            )
+    return Manifest(cluster, found.fence, _sorted(entries.values()))
+
+
+def _sorted(entries: Iterable[ManifestEntry]) -> tuple[ManifestEntry, ...]:
+    return tuple(sorted(entries, key=lambda entry: entry.name))
