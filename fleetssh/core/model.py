@@ -245,6 +245,17 @@ class Health(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """One of our units as it was last seen on a machine: enough to show it without asking again."""
+
+    name: str
+    target: TargetState
+    load: str
+    active: str
+    sub: str
+
+
+@dataclass(frozen=True, slots=True)
 class MachineRecord:
     """What the store remembers of an inventory host that was seen at least once.
 
@@ -261,6 +272,7 @@ class MachineRecord:
     missed: int = 0
     failure: str = ""
     lost: bool = False
+    seen: tuple[Seen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,8 @@ halt() {{
   run stop timeout "$limit" systemctl --no-ask-password stop -- "$@"
   for f in $(systemctl is-active -- "$@"); do
     case $f in
-      active|reloading|activating|deactivating|refreshing) trouble stopping "still $f after $limit s: $*"; return 1 ;;
+      active|reloading|activating|deactivating|refreshing)
+        trouble stopping "still $f after $limit s: $*"; return 1 ;;
     esac
   done
 }}
@@ -205,5 +206,6 @@ halt() {{
 remove() {{
   systemctl --runtime --no-reload -q disable -- "$@"
   for f; do rm -f -- {paths.LINKS}/"$f" {paths.UNITS}/"$f"; done
+  systemctl -q reset-failed -- "$@" || :
 }}
 """

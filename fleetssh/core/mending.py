@@ -1,0 +1,95 @@
+"""Mending one unit on one machine: what is wanted against what was found gives steps, each with a reason."""
+
+from __future__ import annotations
+
+from fleetssh.core.model import Action, Ending, Found, Step, TargetState, Wanted
+
+RUNNING = frozenset({"active", "reloading", "activating", "deactivating", "refreshing", "maintenance"})
+"""systemd's active states in which a unit has something to stop."""
+
+
+def release(found: Found, reason: str) -> list[Step]:
+    """Takes one of our units off a machine: stopped first when it runs, then removed (fleet: unload)."""
+    name = found.entry.name
+    stop = [Step(Action.STOP, name, reason)] if found.active in RUNNING else []
+    return [*stop, Step(Action.REMOVE, name, reason)]
+
+
+def mend(
+    wanted: Wanted, found: Found | None, why_here: str, retry: bool, failed: frozenset[str]
+) -> list[Step]:
+    """Steps that make one unit on one machine what the operator wants; none when it is so already.
+
+    ``why_here`` is the reason of its placement, ``failed`` names the units that have failed there. fleet's
+    table (5.2), with systemd's real state in place of an agent's memory: a unit that somebody stopped is
+    started again; one that failed or ended by itself is left to systemd's ``Restart=`` and to ``retry``.
+    """
+    name = wanted.unit.name
+    launched = wanted.target is TargetState.LAUNCHED
+    if found is None:
+        return _write(name, why_here, start=launched)
+    if found.digest is None:
+        start = launched and found.active not in RUNNING
+        return _write(name, "its file was deleted by hand", start=start)
+    if found.digest != wanted.unit.digest:
+        return _rewrite(wanted, found)
+    if launched:
+        steps = _launch(wanted, found, retry, failed)
+    else:
+        steps = _hold(wanted, found)
+    if not found.linked:
+        steps = [Step(Action.LINK, name, "systemd's link to its file was removed by hand"), *steps]
+    return steps or _note(wanted, found)
+
+
+def _write(name: str, reason: str, *, start: bool) -> list[Step]:
+    starting = [Step(Action.START, name, reason)] if start else []
+    return [Step(Action.WRITE, name, reason), *starting]
+
+
+def _rewrite(wanted: Wanted, found: Found) -> list[Step]:
+    """A changed file is applied as fleet does it: stop under the old text, write, start under the new."""
+    name = wanted.unit.name
+    launched = wanted.target is TargetState.LAUNCHED
+    by_hand = found.entry.digest == wanted.unit.digest
+    reason = "its file was changed by hand" if by_hand else "its file was replaced"
+    stop = found.active in RUNNING and (launched or found.entry.target is TargetState.LAUNCHED)
+    stopping = [Step(Action.STOP, name, reason)] if stop else []
+    return stopping + _write(name, reason, start=launched)
+
+
+def _launch(wanted: Wanted, found: Found, retry: bool, failed: frozenset[str]) -> list[Step]:
+    name = wanted.unit.name
+    if wanted.generation > found.entry.generation and found.entry.target is TargetState.LAUNCHED:
+        return [Step(Action.RESTART, name, "a restart was asked for")]
+    if found.active in RUNNING:
+        return []
+    reason = ""
+    if found.entry.target is not TargetState.LAUNCHED:
+        reason = "its target state is launched"
+    elif retry:
+        reason = "a start was asked for"
+    elif found.active == "inactive" and found.ending is Ending.BY_REQUEST:
+        # Starting what is bound to a failed unit would start that one too, and that is not ours to retry.
+        reason = "" if failed & set(wanted.unit.bound_to) else "it was stopped by hand"
+    return [Step(Action.START, name, reason)] if reason else []
+
+
+def _hold(wanted: Wanted, found: Found) -> list[Step]:
+    """Loaded, not launched: stopped once when it was launched by us; what a timer, a socket or a person
+    starts afterwards is left alone (fleet 5.2)."""
+    was_launched = found.entry.target is TargetState.LAUNCHED
+    if was_launched and found.active in RUNNING:
+        return [Step(Action.STOP, wanted.unit.name, "its target state is loaded")]
+    return []
+
+
+def _note(wanted: Wanted, found: Found) -> list[Step]:
+    entry = found.entry
+    if (entry.digest, entry.target, entry.generation) == (
+        wanted.unit.digest,
+        wanted.target,
+        wanted.generation,
+    ):
+        return []
+    return [Step(Action.NOTE, entry.name, "the machine's manifest is out of date")]

@@ -1,0 +1,192 @@
+"""Planning: where units belong and what machines hold, turned into ordered steps with reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from fleetssh.core.mending import mend, release
+from fleetssh.core.model import (
+    Action,
+    Found,
+    Layout,
+    Machine,
+    MachinePlan,
+    Plan,
+    Reached,
+    Sighting,
+    State,
+    Step,
+    TargetState,
+    Unreached,
+    Wanted,
+)
+
+ORDER = {action: place for place, action in enumerate(Action)}
+"""A visit carries its steps out in the order in which the actions are declared (fleet 5.2)."""
+
+NEEDS_RELOAD = frozenset({Action.REMOVE, Action.WRITE, Action.LINK})
+
+
+def make_plan(
+    state: State,
+    layout: Layout,
+    machines: Sequence[Machine],
+    sightings: Mapping[str, Sighting],
+    retry: frozenset[str] = frozenset(),
+) -> Plan:
+    """Every step that brings the machines that answered to where ``layout`` wants them.
+
+    Machines that did not answer get no step. Units named in ``retry`` are started again even though they
+    have failed or ended (an operator asked for it). Pure: equal input gives an equal plan.
+    """
+    reached = [(m, s) for m in machines if isinstance(s := sightings.get(m.host), Reached)]
+    belongs = {machine.id: _belonging(state, layout, machine.id) for machine in machines}
+    arriving = {
+        name
+        for machine, sighting in reached
+        for name in belongs[machine.id]
+        if name not in {found.entry.name for found in sighting.found}
+    }
+    leaving: list[MachinePlan] = []
+    staying: list[MachinePlan] = []
+    for machine, sighting in sorted(reached, key=lambda pair: pair[0].host):
+        first, second = _plan_machine(state, layout, machine, sighting, belongs[machine.id], retry, arriving)
+        leaving += first
+        staying += second
+    waves = tuple(tuple(wave) for wave in (leaving, staying) if wave)
+    return Plan(layout, waves, tuple(_remarks(machines, sightings, belongs)))
+
+
+def withhold(wave: Sequence[MachinePlan], units: frozenset[str]) -> tuple[MachinePlan, ...]:
+    """``wave`` without the steps of ``units``: their old copy was not seen to have stopped (rule 5)."""
+    kept = []
+    for plan in wave:
+        steps = tuple(step for step in plan.steps if step.unit not in units)
+        if any(step.action is not Action.RELOAD for step in steps):
+            kept.append(replace(plan, steps=steps))
+    return tuple(kept)
+
+
+def leaving_units(wave: Sequence[MachinePlan]) -> dict[str, frozenset[str]]:
+    """Host -> units that the wave's visit to it removes."""
+    return {
+        plan.host: frozenset(step.unit for step in plan.steps if step.action is Action.REMOVE)
+        for plan in wave
+    }
+
+
+def _belonging(state: State, layout: Layout, machine: str) -> dict[str, Wanted]:
+    names = {name for name, placement in layout.placements.items() if placement.machine == machine}
+    names |= layout.globals_on.get(machine, frozenset())
+    return {name: state.wanted[name] for name in sorted(names)}
+
+
+def _plan_machine(
+    state: State,
+    layout: Layout,
+    machine: Machine,
+    sighting: Reached,
+    here: Mapping[str, Wanted],
+    retry: frozenset[str],
+    arriving: set[str],
+) -> tuple[list[MachinePlan], list[MachinePlan]]:
+    """Steps of one machine: what must leave before others may arrive elsewhere, and the rest."""
+    found = {item.entry.name: item for item in sighting.found}
+    failed = frozenset(name for name, item in found.items() if item.active == "failed")
+    first: list[Step] = []
+    second: list[Step] = []
+    for name, item in found.items():
+        if name not in here:
+            steps = release(item, _why_not_here(state, layout, name))
+            moving = name in arriving and name in layout.placements
+            (first if moving else second).extend(steps)
+    for name, wanted in here.items():
+        if name in sighting.strangers and name not in found:
+            continue
+        second += mend(wanted, found.get(name), _why_here(layout, name), name in retry, failed)
+    return (
+        _machine_plan(machine, first, {}),
+        _machine_plan(machine, second, here),
+    )
+
+
+def _machine_plan(machine: Machine, steps: list[Step], here: Mapping[str, Wanted]) -> list[MachinePlan]:
+    if not steps:
+        return []
+    if any(step.action in NEEDS_RELOAD for step in steps):
+        steps = [*steps, Step(Action.RELOAD, "", "unit files change")]
+    ordered = tuple(sorted(steps, key=lambda step: (ORDER[step.action], step.unit)))
+    units = {step.unit: here[step.unit] for step in ordered if step.unit in here}
+    return [MachinePlan(machine.host, machine.id, ordered, units)]
+
+
+def _why_here(layout: Layout, name: str) -> str:
+    placement = layout.placements.get(name)
+    return placement.reason if placement else "global unit"
+
+
+def _why_not_here(state: State, layout: Layout, name: str) -> str:
+    wanted = state.wanted.get(name)
+    if wanted is None:
+        return "the unit was destroyed"
+    if wanted.target is TargetState.INACTIVE:
+        return "its target state is inactive"
+    placement = layout.placements.get(name)
+    if placement:
+        return f"it belongs on {placement.machine[:8]}..."
+    if wanted.unit.requirements.is_global:
+        return "this machine does not fit the global unit any more"
+    return "it has no place here any more"
+
+
+# ---------------------------------------------------------------- what needs no step but has to be said
+
+
+def _remarks(
+    machines: Sequence[Machine],
+    sightings: Mapping[str, Sighting],
+    belongs: Mapping[str, Mapping[str, Wanted]],
+) -> list[str]:
+    remarks = []
+    by_host = {machine.host: machine for machine in machines}
+    for host, sighting in sorted(sightings.items()):
+        if isinstance(sighting, Unreached):
+            health = by_host[host].health if host in by_host else "never seen"
+            remarks.append(f"{host}: {sighting.failure} ({sighting.message}); {health}")
+            continue
+        here = belongs.get(by_host[host].id, {}) if host in by_host else {}
+        remarks += [_about_stranger(host, name, here) for name in sighting.strangers]
+        remarks += [
+            text
+            for item in sighting.found
+            if item.entry.name in here and (text := _about_unit(host, item, here[item.entry.name]))
+        ]
+    return remarks
+
+
+def _about_stranger(host: str, name: str, here: Mapping[str, Wanted]) -> str:
+    blocked = "; it is in the way of the unit of that name" if name in here else ""
+    return f"{host}: the file {name} in the units folder is not ours and stays as it is{blocked}"
+
+
+def _about_unit(host: str, found: Found, wanted: Wanted) -> str:
+    name = found.entry.name
+    if found.active == "failed" and wanted.target is TargetState.LAUNCHED:
+        return f"{host}: {name} has failed{describe_failure(found)}"
+    if found.sub == "auto-restart":
+        return f"{host}: {name} keeps failing and systemd restarts it{describe_failure(found)}"
+    return ""
+
+
+def describe_failure(found: Found) -> str:
+    """`` (exit-code, status 203)`` or an empty text: systemd's own words for why a unit is not well."""
+    detail = found.detail
+    if detail is None:
+        return ""
+    if detail.load_error:
+        return f" ({detail.load_error})"
+    words = [detail.result] if detail.result and detail.result != "success" else []
+    if detail.exit_status:
+        words.append(f"status {detail.exit_status}")
+    return f" ({', '.join(words)})" if words else ""
