@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from fleetssh.core.metadata import describe
 from fleetssh.core.model import Health, MachineRecord, Reached, Seen, Sighting, Unreached
 
 
@@ -72,7 +73,7 @@ def _seen(sighting: Reached) -> MachineRecord:
         machine_id=sighting.facts.machine_id,
         boot_id=sighting.facts.boot_id,
         address=sighting.address,
-        metadata=dict(sighting.facts.metadata),
+        metadata=describe(sighting.facts),
         last_good=sighting.seen_at,
         seen=tuple(
             Seen(found.entry.name, found.entry.target, found.load, found.active, found.sub)

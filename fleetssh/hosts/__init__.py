@@ -1,1 +1,71 @@
-"""Who carries a visit to a machine."""
+"""Who carries a visit to a machine: the protocol, and the values that go in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from fleetssh.core.model import Unreached
+from fleetssh.wire.script import Visit
+
+
+class Target(Protocol):
+    """Where a machine is and how to log in; an inventory host is one."""
+
+    @property
+    def name(self) -> str:
+        """Inventory name: the host of every sighting."""
+
+    @property
+    def address(self) -> str:
+        """Name or address to connect to."""
+
+    @property
+    def port(self) -> int:
+        """TCP port of sshd."""
+
+    @property
+    def user(self) -> str | None:
+        """Login name; ``None`` leaves it to ssh's own configuration."""
+
+    @property
+    def key_file(self) -> str | None:
+        """Private key; ``None`` means agent and default keys."""
+
+    @property
+    def known_hosts(self) -> str | None:
+        """Host keys to check against; ``None`` means the user's and the system's files."""
+
+    @property
+    def become(self) -> bool:
+        """Whether the visit runs through ``sudo -n``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back of one command: bytes, exit status (``None`` when the session broke off) and the
+    numeric address that was spoken to."""
+
+    output: bytes
+    error: bytes
+    status: int | None
+    peer: str
+
+
+class Carrier(Protocol):
+    """Carries visits. Safe to use from several threads, for different machines at a time."""
+
+    def carry(self, target: Target, visit: Visit, deadline_seconds: float) -> Answer | Unreached:
+        """Sends one visit and brings its answer; every failure to do so is a value."""
+
+    def stream(
+        self, target: Target, command: str, out: Callable[[bytes], None], err: Callable[[bytes], None]
+    ) -> int:
+        """Runs a command and hands its output on as it comes; the command's exit status.
+
+        Raises MachineError when the machine cannot be reached or the session breaks off.
+        """
+
+    def close(self) -> None:
+        """Closes every connection. Nothing keeps running on a machine because of us."""

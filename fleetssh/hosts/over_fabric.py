@@ -1,0 +1,221 @@
+"""Carries visits over SSH: fabric opens the connection, the visit runs on a paramiko channel of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fabric
+import paramiko
+import tenacity
+
+from fleetssh import clock
+from fleetssh.core.errors import MachineError
+from fleetssh.core.model import Failure, Unreached
+from fleetssh.hosts import Answer, Target
+from fleetssh.hosts.failures import Dropped, classify
+from fleetssh.hosts.hostkeys import HostKeys
+from fleetssh.wire.reply import MAX_REPLY_BYTES
+from fleetssh.wire.script import Visit
+
+CONNECT_SECONDS = 5.0
+"""TCP and SSH handshake of a machine that is well take 0.1 s; a pass must not wait longer for a dead one."""
+
+DROPPED_TRIES = 4
+"""sshd drops connections at random beyond MaxStartups (10 by default): a few tries, spread out, get in."""
+
+READ_BYTES = 256 * 1024
+POLL_SECONDS = 0.5
+"""How long one read waits before standard error is drained too and the deadline is looked at."""
+
+
+class FabricCarrier:
+    """One SSH connection a machine, opened when first needed and kept for the run."""
+
+    def __init__(
+        self, *, accept_new_host_keys: bool = False, connect_seconds: float = CONNECT_SECONDS
+    ) -> None:
+        self._connect_seconds = connect_seconds
+        self._host_keys = HostKeys(accept_new=accept_new_host_keys)
+        self._config = fabric.Config(overrides={"run": {"hide": True}})
+        self._connections: dict[str, fabric.Connection] = {}
+        self._lock = threading.Lock()
+
+    def carry(self, target: Target, visit: Visit, deadline_seconds: float) -> Answer | Unreached:
+        """See Carrier.carry. A kept connection that turns out dead is replaced once, before anything was
+        sent on it."""
+        try:
+            channel, peer = self._open_channel(target)
+        except Exception as error:
+            self._drop(target.name)
+            failure, text = classify(error)
+            return Unreached(target.name, failure, text)
+        try:
+            return self._converse(channel, peer, visit, deadline_seconds)
+        except Exception as error:
+            self._drop(target.name)
+            failure, text = classify(error)
+            kind = failure if failure is Failure.TIMEOUT else Failure.HALF
+            return Unreached(target.name, kind, text)
+        finally:
+            channel.close()
+
+    def stream(
+        self, target: Target, command: str, out: Callable[[bytes], None], err: Callable[[bytes], None]
+    ) -> int:
+        """See Carrier.stream. The channel's standard input stays open, so that the remote side notices
+        when we go away."""
+        try:
+            channel, _ = self._open_channel(target)
+        except Exception as error:
+            failure, text = classify(error)
+            raise MachineError(f"{target.name}: {failure}: {text}") from error
+        with contextlib.closing(channel):
+            channel.exec_command(command)
+            channel.settimeout(POLL_SECONDS)
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    data = channel.recv(READ_BYTES)
+                    if not data:
+                        break
+                    out(data)
+                while channel.recv_stderr_ready():
+                    err(channel.recv_stderr(READ_BYTES))
+            while data := channel.recv_stderr(READ_BYTES):
+                err(data)
+            status = channel.recv_exit_status()
+        if status == -1:
+            raise MachineError(f"{target.name}: the connection broke off")
+        return status
+
+    def close(self) -> None:
+        """See Carrier.close."""
+        with self._lock:
+            connections, self._connections = list(self._connections.values()), {}
+        for connection in connections:
+            with contextlib.suppress(Exception):
+                connection.close()
+
+    # ------------------------------------------------------------ one conversation
+
+    def _converse(
+        self, channel: paramiko.Channel, peer: str, visit: Visit, deadline_seconds: float
+    ) -> Answer:
+        deadline = clock.monotonic() + deadline_seconds
+        channel.settimeout(deadline_seconds)
+        channel.exec_command(visit.command)
+        channel.sendall(visit.program)
+        channel.shutdown_write()
+        channel.settimeout(POLL_SECONDS)
+        output, error = bytearray(), bytearray()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                data = channel.recv(READ_BYTES)
+                if not data:
+                    break
+                output += data
+            while channel.recv_stderr_ready():
+                error += channel.recv_stderr(READ_BYTES)
+            if len(output) + len(error) > MAX_REPLY_BYTES:
+                raise paramiko.SSHException(f"it answered more than {MAX_REPLY_BYTES} bytes")
+            if clock.monotonic() > deadline:
+                raise TimeoutError(f"no complete answer within {deadline_seconds:g} s")
+        channel.settimeout(max(POLL_SECONDS, deadline - clock.monotonic()))
+        while data := channel.recv_stderr(READ_BYTES):
+            error += data
+        status = channel.recv_exit_status() if channel.status_event.wait(POLL_SECONDS) else None
+        return Answer(bytes(output), bytes(error), status, peer)
+
+    # ------------------------------------------------------------ connections
+
+    def _open_channel(self, target: Target) -> tuple[paramiko.Channel, str]:
+        connection = self._connection(target)
+        try:
+            return self._session(connection)
+        except (EOFError, OSError, paramiko.SSHException):
+            # The kept connection had died quietly; nothing was sent, so a fresh one may be tried.
+            self._drop(target.name)
+        return self._session(self._connection(target))
+
+    def _session(self, connection: fabric.Connection) -> tuple[paramiko.Channel, str]:
+        transport = connection.transport
+        channel = transport.open_session(timeout=self._connect_seconds)
+        return channel, str(transport.getpeername()[0])
+
+    def _connection(self, target: Target) -> fabric.Connection:
+        with self._lock:
+            kept = self._connections.get(target.name)
+        if kept is not None and kept.is_connected:
+            return kept
+        connection = self._connect(target)
+        with self._lock:
+            self._connections[target.name] = connection
+        return connection
+
+    def _connect(self, target: Target) -> fabric.Connection:
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(Dropped),
+            stop=tenacity.stop_after_attempt(DROPPED_TRIES),
+            wait=tenacity.wait_random_exponential(multiplier=0.1, max=1.0),
+            reraise=True,
+        )
+        return retrying(self._connect_once, target)
+
+    def _connect_once(self, target: Target) -> fabric.Connection:
+        connection = fabric.Connection(
+            target.address,
+            user=target.user,
+            port=target.port,
+            config=self._config,
+            connect_timeout=self._connect_seconds,
+            connect_kwargs=self._login(target),
+        )
+        name = connection.host if connection.port == 22 else f"[{connection.host}]:{connection.port}"
+        self._host_keys.prepare(connection.client, target.known_hosts, name)
+        started = clock.monotonic()
+        if connection.gateway is None:
+            connection.connect_kwargs["sock"] = self._dial(connection.host, connection.port)
+        try:
+            connection.open()
+        except (EOFError, ConnectionResetError, paramiko.SSHException) as error:
+            with contextlib.suppress(Exception):
+                connection.close()
+            if _is_drop(error) and clock.monotonic() - started < self._connect_seconds:
+                raise Dropped from error
+            raise
+        return connection
+
+    def _dial(self, host: str, port: int) -> socket.socket:
+        sock = socket.create_connection((host, port), timeout=self._connect_seconds)
+        # Without it a command waits 40 ms for the other side's delayed acknowledgement.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+
+    def _login(self, target: Target) -> dict[str, Any]:
+        login: dict[str, Any] = {
+            "banner_timeout": self._connect_seconds,
+            "auth_timeout": self._connect_seconds,
+        }
+        if target.key_file:
+            if not Path(target.key_file).is_file():
+                raise FileNotFoundError(f"its key file {target.key_file} does not exist")
+            login |= {"key_filename": target.key_file, "look_for_keys": False, "allow_agent": False}
+        return login
+
+    def _drop(self, name: str) -> None:
+        with self._lock:
+            connection = self._connections.pop(name, None)
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection.close()
+
+
+def _is_drop(error: Exception) -> bool:
+    refusals = (paramiko.AuthenticationException, paramiko.BadHostKeyException)
+    return not isinstance(error, refusals) and (
+        isinstance(error, EOFError | ConnectionResetError) or "banner" in str(error)
+    )
