@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from fleetssh.core.mending import mend, release
@@ -68,7 +68,7 @@ def withhold(wave: Sequence[MachinePlan], units: frozenset[str]) -> tuple[Machin
     return tuple(kept)
 
 
-def leaving_units(wave: Sequence[MachinePlan]) -> dict[str, frozenset[str]]:
+def leaving_units(wave: Iterable[MachinePlan]) -> dict[str, frozenset[str]]:
     """Host -> units that the wave's visit to it removes."""
     return {
         plan.host: frozenset(step.unit for step in plan.steps if step.action is Action.REMOVE)

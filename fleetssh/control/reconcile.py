@@ -1,0 +1,191 @@
+"""One pass, top to bottom: look, judge, place, plan, check, commit, act, record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from fleetssh import clock
+from fleetssh.control.cluster import Cluster
+from fleetssh.control.survey import Survey, new_mark, survey
+from fleetssh.core.checking import check
+from fleetssh.core.errors import FleetError, StoreConflict
+from fleetssh.core.health import judge
+from fleetssh.core.model import (
+    Action,
+    MachinePlan,
+    MachineRecord,
+    Outcome,
+    Plan,
+    Reached,
+    Sighting,
+    State,
+    Unreached,
+)
+from fleetssh.core.placement import place
+from fleetssh.core.planning import leaving_units, make_plan, withhold
+from fleetssh.hosts.crew import ACT_SECONDS, visit_all
+from fleetssh.store import Event
+from fleetssh.wire.script import write_act
+
+COMMIT_TRIES = 3
+"""Passes begun anew because somebody committed in between; a fourth conflict in a row is a defect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What one pass saw, decided and did.
+
+    ``sightings`` are the newest looks by host; ``troubles`` are steps that a machine answered with an
+    error, as ``(host, outcome)``; ``withheld`` names units not started because their old copy was not
+    seen to have stopped. ``acted`` is false for a pass that only planned.
+    """
+
+    state: State
+    survey: Survey
+    plan: Plan
+    sightings: Mapping[str, Sighting]
+    records: Mapping[str, MachineRecord]
+    troubles: tuple[tuple[str, Outcome], ...] = ()
+    withheld: frozenset[str] = frozenset()
+    acted: bool = False
+
+    @property
+    def unreached(self) -> list[Unreached]:
+        """The hosts whose newest look failed, sorted by name."""
+        return [s for _, s in sorted(self.sightings.items()) if isinstance(s, Unreached)]
+
+
+def plan_pass(cluster: Cluster, retry: frozenset[str] = frozenset(), state: State | None = None) -> Pass:
+    """Steps 1 to 6 of a pass: everything but touching. ``state`` replaces the stored one, for a question
+    such as "what would happen if". Raises FleetError when the plan contradicts itself."""
+    state = state or cluster.store.load()
+    seen = survey(cluster, state.cluster)
+    known = {machine.id: machine.host for machine in seen.machines}
+    layout = place(state.wanted, seen.machines, state.placements, known)
+    plan = make_plan(state, layout, seen.machines, seen.sightings, retry)
+    findings = check(state, plan, seen.machines)
+    if findings:
+        raise FleetError(
+            "the plan contradicts itself, nothing was touched:\n  " + "\n  ".join(findings),
+            hint="this is a defect of fleetssh: please report it with the output of 'fleetssh plan'",
+        )
+    return Pass(state, seen, plan, seen.sightings, seen.records)
+
+
+def run_pass(cluster: Cluster, retry: frozenset[str] = frozenset(), *, block: bool = True) -> Pass:
+    """A whole pass. A commit that somebody else overtook drops everything and begins anew.
+
+    ``block`` false sends start jobs without waiting for them. Raises StoreError, InventoryError,
+    FleetError; machines that fail are values in the result.
+    """
+    for attempt in range(1, COMMIT_TRIES + 1):
+        planned = plan_pass(cluster, retry)
+        try:
+            return _carry_out(cluster, planned, block)
+        except StoreConflict:
+            if attempt == COMMIT_TRIES:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _carry_out(cluster: Cluster, planned: Pass, block: bool) -> Pass:
+    state = planned.state
+    if planned.plan.layout.moves:
+        state = cluster.store.commit(replace(state, placements=planned.plan.layout.placements))
+    work = _Work(cluster, state, dict(planned.sightings), block)
+    *earlier, last = planned.plan.waves or ((),)
+    for wave in earlier:
+        work.act(wave)
+        work.hold(wave)
+    work.act(last)
+    records = _remember(cluster, planned.survey, work)
+    cluster.store.record(_events(cluster.who, planned.plan, work))
+    return replace(
+        planned,
+        state=state,
+        sightings=work.sightings,
+        records=records,
+        troubles=tuple(work.troubles),
+        withheld=frozenset(work.held),
+        acted=True,
+    )
+
+
+@dataclass(slots=True)
+class _Work:
+    """The acting half of a pass: what was sent, what came back."""
+
+    cluster: Cluster
+    state: State
+    sightings: dict[str, Sighting]
+    block: bool
+    done: list[MachinePlan] = field(default_factory=list)
+    troubles: list[tuple[str, Outcome]] = field(default_factory=list)
+    held: set[str] = field(default_factory=set)
+
+    def act(self, wave: Sequence[MachinePlan]) -> None:
+        """Visits just the machines that have steps; their replies already hold the new look."""
+        todo = {plan.host: plan for plan in withhold(wave, frozenset(self.held))}
+        targets = {host.name: host for host in self.cluster.inventory.hosts}
+        visits = []
+        for host, plan in sorted(todo.items()):
+            seen = self.sightings[host]
+            if isinstance(seen, Reached):
+                become = targets[host].become
+                visit = write_act(
+                    new_mark(), plan, seen.manifest, self.state.cluster, become=become, block=self.block
+                )
+                visits.append((targets[host], visit))
+                self.done.append(plan)
+        answers = visit_all(
+            self.cluster.carrier, visits, clock.now, deadline_seconds=ACT_SECONDS, forks=self.cluster.forks
+        )
+        for sighting in answers:
+            self.sightings[sighting.host] = sighting
+            if isinstance(sighting, Reached):
+                self.troubles += [(sighting.host, o) for o in sighting.outcomes if not o.ok]
+
+    def hold(self, wave: Sequence[MachinePlan]) -> None:
+        """Keeps back what a machine was told to let go of and was not seen to have let go of (rule 5)."""
+        self.held |= _not_gone(leaving_units(wave), self.sightings)
+
+
+def _not_gone(leaving: Mapping[str, frozenset[str]], sightings: Mapping[str, Sighting]) -> set[str]:
+    held: set[str] = set()
+    for host, units in leaving.items():
+        sighting = sightings[host]
+        still = {f.entry.name for f in sighting.found} if isinstance(sighting, Reached) else units
+        held |= units & still
+    return held
+
+
+def _remember(cluster: Cluster, seen: Survey, work: _Work) -> Mapping[str, MachineRecord]:
+    """Writes what is known of the machines down, the acted-on ones as they were after acting."""
+    newest = judge(seen.records, _reached(work.sightings), cluster.patience).records
+    records = {**seen.records, **newest}
+    stored = cluster.store.machines()
+    names = {host.name for host in cluster.inventory.hosts}
+    cluster.store.remember(records.values(), [name for name in stored if name not in names])
+    return records
+
+
+def _reached(sightings: Mapping[str, Sighting]) -> dict[str, Sighting]:
+    return {host: s for host, s in sightings.items() if isinstance(s, Reached)}
+
+
+def _events(who: str, plan: Plan, work: _Work) -> Iterable[Event]:
+    at = clock.now()
+    for move in plan.layout.moves:
+        path = f"{_short(move.before)} -> {_short(move.after)}"
+        yield Event(at, who, "move", move.unit, f"{path}: {move.reason}")
+    for done in work.done:
+        for step in done.steps:
+            if step.action not in (Action.RELOAD, Action.NOTE):
+                yield Event(at, who, step.action, step.unit, f"{done.host}: {step.reason}")
+    for host, outcome in work.troubles:
+        yield Event(at, who, "trouble", outcome.unit, f"{host}: {outcome.action}: {outcome.message}")
+
+
+def _short(machine: str | None) -> str:
+    return f"{machine[:8]}..." if machine else "nowhere"

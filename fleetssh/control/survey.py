@@ -1,0 +1,100 @@
+"""Looking at every machine at once, and judging what the answers mean."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from fleetssh import clock
+from fleetssh.control.cluster import Cluster
+from fleetssh.core.errors import InventoryError
+from fleetssh.core.health import judge
+from fleetssh.core.metadata import merge
+from fleetssh.core.model import Failure, Machine, MachineRecord, Reached, Sighting, Unreached
+from fleetssh.hosts.crew import visit_all
+from fleetssh.inventory import Inventory
+from fleetssh.wire.script import write_look
+
+MARK_BYTES = 12
+"""Randomness in a visit's frame mark: nothing that a machine prints can imitate it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is known of the machines after one look at each: sightings and records by inventory host name,
+    the machines as placement sees them (sorted by id), and an alarm when too many went silent together."""
+
+    sightings: Mapping[str, Sighting]
+    records: Mapping[str, MachineRecord]
+    machines: tuple[Machine, ...]
+    alarm: str = ""
+
+    def unreached(self) -> list[Unreached]:
+        """The hosts that did not answer, sorted by name."""
+        return [s for _, s in sorted(self.sightings.items()) if isinstance(s, Unreached)]
+
+
+def new_mark() -> str:
+    """A frame mark for one visit."""
+    return secrets.token_hex(MARK_BYTES)
+
+
+def look_at(cluster: Cluster, hosts: Iterable[str] | None = None) -> dict[str, Sighting]:
+    """One look at each of ``hosts`` (all of the inventory without it), by host name: one round trip each."""
+    chosen = None if hosts is None else set(hosts)
+    visits = (
+        (host, write_look(new_mark(), become=host.become))
+        for host in cluster.inventory.hosts
+        if chosen is None or host.name in chosen
+    )
+    seen = visit_all(cluster.carrier, visits, clock.now, forks=cluster.forks)
+    return {sighting.host: sighting for sighting in seen}
+
+
+def survey(cluster: Cluster, cluster_id: str) -> Survey:
+    """Looks at every machine, then judges health over the remembered looks. Writes nothing.
+
+    Raises InventoryError when two hosts turn out to be one machine: placing anything would be guessing.
+    """
+    sightings = {host: _not_foreign(s, cluster_id) for host, s in look_at(cluster).items()}
+    _refuse_twins(cluster.inventory, sightings)
+    known = {host.name for host in cluster.inventory.hosts}
+    remembered = {name: r for name, r in cluster.store.machines().items() if name in known}
+    judgement = judge(remembered, sightings, cluster.patience)
+    metadata = {host.name: host.metadata for host in cluster.inventory.hosts}
+    machines = [
+        Machine(
+            id=record.machine_id,
+            host=host,
+            address=record.address,
+            metadata=merge(record.metadata, metadata[host]),
+            health=judgement.health[host],
+        )
+        for host, record in judgement.records.items()
+    ]
+    machines.sort(key=lambda machine: machine.id)
+    return Survey(sightings, judgement.records, tuple(machines), judgement.alarm)
+
+
+def _not_foreign(sighting: Sighting, cluster_id: str) -> Sighting:
+    if isinstance(sighting, Reached) and sighting.manifest.cluster not in ("", cluster_id):
+        text = f"it runs units of cluster {sighting.manifest.cluster[:8]}..., this is {cluster_id[:8]}..."
+        return Unreached(sighting.host, Failure.FOREIGN, text, sighting.seen_at)
+    return sighting
+
+
+def _refuse_twins(inventory: Inventory, sightings: Mapping[str, Sighting]) -> None:
+    owners: dict[str, str] = {}
+    places = {host.name: host.where for host in inventory.hosts}
+    for host, sighting in sorted(sightings.items()):
+        if not isinstance(sighting, Reached):
+            continue
+        other = owners.setdefault(sighting.facts.machine_id, host)
+        if other != host:
+            raise InventoryError(
+                f"{other} and {host} have the same machine id {sighting.facts.machine_id}",
+                where=places[host],
+                hint="either both names lead to one machine (remove one), or one is a clone of the other: "
+                "run 'rm /etc/machine-id && systemd-machine-id-setup' on the clone and reboot it",
+            )
