@@ -1,0 +1,99 @@
+"""What became of a unit: the layout and the newest sightings, judged one unit at a time."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fleetssh.core.mending import RUNNING
+from fleetssh.core.model import (
+    Ending,
+    Found,
+    Health,
+    Layout,
+    Machine,
+    Reached,
+    Refusal,
+    Sighting,
+    State,
+    TargetState,
+)
+
+
+class Verdict(enum.StrEnum):
+    """How one unit stands on one machine, or that it stands nowhere."""
+
+    INACTIVE = "inactive"
+    LOADED = "loaded"
+    LAUNCHED = "launched"
+    STARTING = "starting"
+    FAILED = "failed"
+    MISSING = "missing"
+    UNKNOWN = "unknown"
+    UNPLACED = "unplaced"
+
+
+DONE = frozenset({Verdict.INACTIVE, Verdict.LOADED, Verdict.LAUNCHED})
+"""Verdicts in which the unit is what the operator wants it to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitReport:
+    """One unit on one machine. ``machine`` is ``None`` for a unit that has none; ``refusals`` tell why."""
+
+    name: str
+    verdict: Verdict
+    machine: Machine | None = None
+    found: Found | None = None
+    refusals: tuple[Refusal, ...] = ()
+
+
+def report_unit(
+    name: str,
+    state: State,
+    layout: Layout,
+    machines: Sequence[Machine],
+    sightings: Mapping[str, Sighting],
+) -> tuple[UnitReport, ...]:
+    """One report a machine that the unit belongs on (several for a global unit), sorted by machine id;
+    one without a machine when it belongs on none. Rule 8: ``launched`` is said only of what systemd says
+    runs, or of a job that systemd says has ended well."""
+    wanted = state.wanted.get(name)
+    if wanted is None or wanted.target is TargetState.INACTIVE:
+        return (UnitReport(name, Verdict.INACTIVE),)
+    if wanted.unit.requirements.is_global:
+        homes = [machine for machine in machines if name in layout.globals_on.get(machine.id, ())]
+    else:
+        placement = layout.placements.get(name)
+        homes = [machine for machine in machines if placement and machine.id == placement.machine]
+    if not homes:
+        return (UnitReport(name, Verdict.UNPLACED, refusals=layout.unplaced.get(name, ())),)
+    return tuple(_report(name, wanted.target, machine, sightings.get(machine.host)) for machine in homes)
+
+
+def _report(name: str, target: TargetState, machine: Machine, sighting: Sighting | None) -> UnitReport:
+    if not isinstance(sighting, Reached) or machine.health is not Health.UP:
+        return UnitReport(name, Verdict.UNKNOWN, machine)
+    found = next((item for item in sighting.found if item.entry.name == name), None)
+    if found is None or found.digest is None:
+        return UnitReport(name, Verdict.MISSING, machine, found)
+    if target is TargetState.LOADED:
+        return UnitReport(name, Verdict.LOADED, machine, found)
+    return UnitReport(name, judge_launched(found), machine, found)
+
+
+def judge_launched(found: Found) -> Verdict:
+    """How a unit that should run stands, from systemd's words for it."""
+    if found.sub == "auto-restart" or found.active == "failed":
+        return Verdict.FAILED
+    if found.active == "activating" or found.active == "deactivating":
+        return Verdict.STARTING
+    if found.active in RUNNING:
+        return Verdict.LAUNCHED
+    detail = found.detail
+    if detail and (detail.load_error or detail.result not in ("", "success")):
+        return Verdict.FAILED
+    if found.entry.target is not TargetState.LAUNCHED or found.ending is Ending.BY_REQUEST:
+        return Verdict.MISSING
+    return Verdict.LAUNCHED
