@@ -1,1 +1,139 @@
-"""Where decisions live."""
+"""Where decisions live: one narrow interface, and the door that opens the store a person named."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from fleetssh.core.errors import StoreError, UsageError
+from fleetssh.core.model import MachineRecord, State
+
+HISTORY_LIMIT = 10_000
+"""Events kept: weeks of an ordinary cluster in about 2 MB, so the history can never fill a disk."""
+
+_CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of history. ``at`` is seconds since the epoch, ``who`` the operator or controller,
+    ``kind`` a word to filter by, ``subject`` a unit or machine, ``text`` what happened."""
+
+    at: float
+    who: str
+    kind: str
+    subject: str
+    text: str
+
+
+class Store(Protocol):
+    """Where decisions live. Every method is one transaction: all of it happens, or nothing.
+
+    A store belongs to the thread that opened it. Every method raises ``StoreError`` when the state
+    cannot be read or written; nothing that cannot be understood is ever overwritten.
+    """
+
+    def load(self) -> State:
+        """Return one consistent reading; the cluster id in it was made once, with the store."""
+        ...
+
+    def commit(self, state: State) -> State:
+        """Make ``state`` the truth and return it with the next revision.
+
+        ``state.revision`` is the parent. Raises ``StoreConflict`` when somebody committed first; then
+        nothing is written.
+        """
+        ...
+
+    def machines(self) -> Mapping[str, MachineRecord]:
+        """Return what is remembered of machines, by inventory host name, sorted. Not part of a revision."""
+        ...
+
+    def remember(self, machines: Iterable[MachineRecord], forgotten: Iterable[str] = ()) -> None:
+        """Drop the hosts ``forgotten``, then write ``machines`` over what was remembered of them."""
+        ...
+
+    def record(self, events: Iterable[Event]) -> None:
+        """Append to the history; beyond ``HISTORY_LIMIT`` the oldest are dropped."""
+        ...
+
+    def history(self, limit: int) -> tuple[Event, ...]:
+        """Return at most ``limit`` of the latest events, the newest last."""
+        ...
+
+    def hold(self, holder: str, wait_seconds: float) -> AbstractContextManager[None]:
+        """Be the only controller inside the ``with``; ``holder`` says who that is and what it does.
+
+        Waits up to ``wait_seconds``, then raises ``StoreHeld`` naming who holds it since when. The hold
+        ends with the process, however that ends. Reading and committing don't need it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the store; it cannot be used afterwards."""
+        ...
+
+
+def open_store(
+    location: str | None,
+    cluster: str,
+    environ: Mapping[str, str],
+    now: Callable[[], float] = time.time,
+) -> Store:
+    """Open the store at ``location``, making it when it isn't there yet.
+
+    ``location`` is a path, ``sqlite:PATH`` or ``memory:``. Without one, ``FLEETSSH_STATE`` decides, then
+    the XDG state folder: ``~/.local/state/fleetssh/<cluster>/state.db``. Raises ``UsageError`` for a
+    ``cluster`` that is no plain folder name, ``StoreError`` when the store cannot be opened.
+    """
+    if not _CLUSTER_NAME.fullmatch(cluster):
+        raise UsageError(
+            f"{cluster!r} cannot be the name of a cluster",
+            "use up to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit",
+        )
+    location = location or environ.get("FLEETSSH_STATE") or str(_default_path(cluster, environ))
+    scheme, rest = _split(location)
+    if scheme == "memory" and not rest:
+        from fleetssh.store.memory import MemoryStore
+
+        return MemoryStore(now=now)
+    if scheme == "sqlite" and rest:
+        from fleetssh.store.sqlite import SqliteStore
+
+        return SqliteStore(_path(rest, environ), now=now)
+    if scheme == "etcd":
+        raise StoreError("state in etcd is not supported yet in this version; use a SQLite file")
+    raise StoreError(
+        f"{location!r} is not a place where state can be kept",
+        "give the path of a SQLite file, sqlite:PATH or memory: (a path with a colon begins with ./ or /)",
+    )
+
+
+def _split(location: str) -> tuple[str, str]:
+    match = _SCHEME.fullmatch(location)
+    return (match[1].lower(), match[2]) if match else ("sqlite", location)
+
+
+def _path(text: str, environ: Mapping[str, str]) -> Path:
+    # The shell leaves the tilde alone in sqlite:~/x and in systemd's Environment=.
+    if text.startswith("~/"):
+        return _home(environ) / text[2:]
+    return Path(text).absolute()
+
+
+def _default_path(cluster: str, environ: Mapping[str, str]) -> Path:
+    # XDG: a relative path in the variable is invalid and must be ignored.
+    configured = Path(environ.get("XDG_STATE_HOME", ""))
+    folder = configured if configured.is_absolute() else _home(environ) / ".local" / "state"
+    return folder / "fleetssh" / cluster / "state.db"
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    home = environ.get("HOME")
+    return Path(home) if home else Path.home()

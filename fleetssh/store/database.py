@@ -1,0 +1,191 @@
+"""The SQLite state file: making it, opening only what is ours, and saying what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from fleetssh.core.errors import StoreError
+from fleetssh.store.schema import MIGRATIONS, migrate, version_of
+
+APPLICATION_ID = 0x666C7368
+"""``flsh`` in the file's header: how we, and file(1), know the file is ours."""
+
+BUSY_SECONDS = 5.0
+"""How long to wait for another process's transaction; ours take milliseconds."""
+
+_OLDEST_SQLITE = (3, 37, 0)  # the first with STRICT tables
+
+_RESTORE = "put a copy of the file back, or move it away to begin with an empty state"
+
+_REASONS: dict[int, tuple[str, str]] = {
+    sqlite3.SQLITE_NOTADB: ("is damaged or no state file", _RESTORE),
+    sqlite3.SQLITE_CORRUPT: ("is damaged", _RESTORE),
+    sqlite3.SQLITE_FULL: ("cannot be written: the disk is full", "free some space; nothing was changed"),
+    sqlite3.SQLITE_READONLY: ("cannot be written: it is read-only", "check its mode, owner and file system"),
+    sqlite3.SQLITE_CANTOPEN: ("cannot be opened", "its folder must exist and be writable too"),
+    sqlite3.SQLITE_PERM: ("cannot be opened: no permission", "check its mode and owner"),
+    sqlite3.SQLITE_BUSY: ("is kept busy by another process", "end that process, or try again"),
+    sqlite3.SQLITE_IOERR: ("cannot be read or written: the disk reports an error", "check the disk"),
+}
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the operating system say about ``path`` into ``StoreError``."""
+    try:
+        yield
+    except (sqlite3.ProgrammingError, sqlite3.InterfaceError):
+        raise  # our mistake, not the file's
+    except sqlite3.Error as error:
+        # The low byte is the primary code; Python's own complaints about undecodable text have none.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        reason, hint = _REASONS.get(code, ("cannot be used", _RESTORE))
+        raise StoreError(f"the state file {path} {reason} ({error})", hint) from error
+    except UnicodeEncodeError as error:
+        raise StoreError(f"this cannot be kept in the state file {path}: {error}") from error
+    except OSError as error:
+        raise StoreError(f"the state file {path} cannot be used: {error.strerror}") from error
+
+
+def damaged(path: Path, what: str) -> StoreError:
+    """Return the error for content that SQLite can read and we cannot understand."""
+    return StoreError(f"the state file {path} is damaged: {what}", _RESTORE)
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Open the state file at ``path``, making it (mode 0600, folder 0700) when there is none.
+
+    Raises ``StoreError`` for anything that is not a state file of this schema version or an older one,
+    and leaves it as it is, byte for byte. An older one is brought up to date.
+    """
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise StoreError(
+            f"this Python uses SQLite {sqlite3.sqlite_version}, which is too old to keep the state",
+            f"use a Python with SQLite {'.'.join(map(str, _OLDEST_SQLITE))} or newer",
+        )
+    with explained(path):
+        if not path.exists():
+            _create(path)
+        _check_file(path)
+        _probe(path)
+        connection = _connect(path, "mode=rw")
+        try:
+            _check_content(path, connection)
+            _upgrade(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _connect(path: Path, options: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?{options}", uri=True, timeout=BUSY_SECONDS, isolation_level=None
+    )
+    try:
+        # FULL: what was committed outlives a power cut, because machines are told of it right after.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _create(path: Path) -> None:
+    # Made under another name and linked when complete: nobody ever sees half a state file, and of two
+    # who make it at once, one wins.
+    for folder in reversed([path.parent, *path.parent.parents]):
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    try:
+        with closing(_connect(draft, "mode=rw")) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            migrate(connection)
+            connection.execute("INSERT INTO meta VALUES (1, ?, 0)", (secrets.token_hex(16),))
+            connection.execute("COMMIT")
+        try:
+            path.hardlink_to(draft)
+        except FileExistsError:
+            pass
+    finally:
+        for suffix in ("", "-wal", "-shm"):
+            draft.with_name(draft.name + suffix).unlink(missing_ok=True)
+
+
+def _check_file(path: Path) -> None:
+    # Looked at from outside: closing a descriptor of our own would drop the locks that another
+    # connection of this process has on the file (POSIX locks belong to the process).
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise StoreError(f"the state file {path} is a folder", "name a file inside it")
+    if not stat.S_ISREG(status.st_mode):
+        raise StoreError(f"the state file {path} is no ordinary file", "name another one")
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise StoreError(
+            f"the state file {path} cannot be read and written: no permission, or a read-only file system",
+            "check its mode, owner and file system, or name another one",
+        )
+    if status.st_size == 0:
+        raise StoreError(f"the state file {path} is empty; a state file never is", _RESTORE)
+
+
+def _probe(path: Path) -> None:
+    # An immutable connection touches nothing, so a stranger's file is turned away unchanged. It doesn't
+    # read the -wal file: when a checkpoint was cut short the rest of the file is there, and only a real
+    # connection can tell that from damage.
+    try:
+        with closing(_connect(path, "mode=ro&immutable=1")) as connection:
+            _check_content(path, connection)
+    except sqlite3.DatabaseError as error:
+        code = error.sqlite_errorcode & 0xFF
+        if code != sqlite3.SQLITE_CORRUPT or not path.with_name(path.name + "-wal").exists():
+            raise
+
+
+def _check_content(path: Path, connection: sqlite3.Connection) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    if application != APPLICATION_ID:
+        raise StoreError(
+            f"the file {path} is a SQLite database of another program", "name another file for the state"
+        )
+    version = version_of(connection)
+    if version > len(MIGRATIONS):
+        raise StoreError(
+            f"the state file {path} was written by a newer fleetssh "
+            f"(schema {version}, this one knows {len(MIGRATIONS)})",
+            "upgrade fleetssh on this computer",
+        )
+    if version < 1 or connection.execute("SELECT cluster FROM meta").fetchone() is None:
+        raise damaged(path, "it does not say which cluster it belongs to")
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    if version_of(connection) == len(MIGRATIONS):
+        return
+    with transaction(connection, "IMMEDIATE"):
+        migrate(connection)
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
+    """Run the ``with`` as one transaction; ``kind`` is ``DEFERRED`` (to read) or ``IMMEDIATE`` (to write)."""
+    connection.execute(f"BEGIN {kind}")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite has rolled back by itself when the disk is full.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

@@ -1,0 +1,108 @@
+"""One controller at a time: a lock file that dies with its process and says who holds it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fleetssh.core.errors import StoreError, StoreHeld
+
+POLL_SECONDS = 0.05
+"""Between two tries for the lock: too short for a person to notice, too long to load a computer."""
+
+READ_BYTES = 4096
+"""Of the lock file: several times what a holder writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds the lock: ``text`` says who and doing what, ``since`` is seconds since the epoch."""
+
+    text: str
+    pid: int
+    since: float
+
+
+@contextmanager
+def hold_file(path: Path, holder: str, wait_seconds: float, now: Callable[[], float]) -> Iterator[None]:
+    """Hold the lock file ``path`` inside the ``with``, waiting for it up to ``wait_seconds``.
+
+    Raises ``StoreHeld`` naming the holder, ``StoreError`` when the file cannot be used. The kernel
+    releases the lock when the process ends, by ``kill -9`` too. The file stays: removing it would let
+    two processes lock two files of the same name.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unusable(path, error) from error
+    try:
+        try:
+            if not _acquire(descriptor, wait_seconds):
+                raise held(_read(descriptor), now())
+            _write(descriptor, Holder(holder, os.getpid(), now()))
+        except OSError as error:
+            raise _unusable(path, error) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def held(holder: Holder | None, now: float) -> StoreHeld:
+    """Return the error that names ``holder``, or nobody when it is not known who that is."""
+    if holder is None:
+        return StoreHeld("another controller is at work on this cluster", "wait for it to finish")
+    since = datetime.fromtimestamp(holder.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    seconds = max(0, round(now - holder.since))
+    return StoreHeld(
+        f"another controller is at work on this cluster: {holder.text} "
+        f"(process {holder.pid}), since {since}, {seconds} s ago",
+        f"wait for it to finish, or end process {holder.pid} if it hangs",
+    )
+
+
+def _acquire(descriptor: int, wait_seconds: float) -> bool:
+    if _try(descriptor):
+        return True
+    if wait_seconds <= 0:
+        return False
+    import tenacity  # costs 30 ms to import, and hardly ever is anybody in the way
+
+    retrying = tenacity.Retrying(
+        stop=tenacity.stop_after_delay(wait_seconds),
+        wait=tenacity.wait_fixed(POLL_SECONDS),
+        retry=tenacity.retry_if_result(lambda acquired: not acquired),
+        retry_error_callback=lambda _: False,
+    )
+    return bool(retrying(_try, descriptor))
+
+
+def _try(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _write(descriptor: int, holder: Holder) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
+
+
+def _read(descriptor: int) -> Holder | None:
+    # Between locking and writing, a new holder's file is empty or still names the last one.
+    try:
+        document = json.loads(os.pread(descriptor, READ_BYTES, 0))
+        return Holder(str(document["text"]), int(document["pid"]), float(document["since"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _unusable(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"the lock file {path} cannot be used: {error.strerror}")
