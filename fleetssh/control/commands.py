@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from fleetssh.control.unitfiles import Resolution, resolve
 from fleetssh.core.editing import ask_restart, destroy_units, put_units, set_target
 from fleetssh.core.errors import CommandError, StoreConflict
 from fleetssh.core.model import State, TargetState
-from fleetssh.core.names import mangle
+from fleetssh.core.names import glob_matches, mangle
 from fleetssh.store import Store
 
 EDIT_TRIES = 10
@@ -113,7 +112,7 @@ def match(state: State, arguments: tuple[str, ...]) -> tuple[str, ...]:
     for argument in arguments:
         name = mangle(argument)
         if any(character in argument for character in "*?["):
-            hits = [n for n in sorted(state.wanted) if fnmatch.fnmatchcase(n, name)]
+            hits = [n for n in sorted(state.wanted) if glob_matches(name, n)]
         else:
             hits = [name] if name in state.wanted else []
         names.update(dict.fromkeys(hits))

@@ -81,25 +81,23 @@ def unit_rows(state: State, seen: Survey) -> list[UnitRow]:
     A machine that is in doubt shows its units as ``unknown``: what was true is not said to be true now. A
     lost machine shows none (fleet: its rows leave with its presence).
     """
-    rows = []
-    for machine in seen.machines:
-        sighting = seen.sightings.get(machine.host)
-        if isinstance(sighting, Reached):
-            for found in sighting.found:
-                rows.append(
-                    UnitRow(
-                        found.entry.name,
-                        machine,
-                        found.load,
-                        found.active,
-                        found.sub,
-                        _hash(state, found.entry.name, found.entry.digest),
-                    )
-                )
-        elif machine.health is Health.DOUBTFUL:
-            for known in seen.records[machine.host].seen:
-                rows.append(UnitRow(known.name, machine, "unknown", "unknown", "unknown", ""))
+    rows = [row for machine in seen.machines for row in _rows_of(state, seen, machine)]
     return sorted(rows, key=lambda row: (row.name, row.machine.id))
+
+
+def _rows_of(state: State, seen: Survey, machine: Machine) -> list[UnitRow]:
+    sighting = seen.sightings.get(machine.host)
+    if isinstance(sighting, Reached):
+        return [
+            UnitRow(
+                f.entry.name, machine, f.load, f.active, f.sub, _hash(state, f.entry.name, f.entry.digest)
+            )
+            for f in sighting.found
+        ]
+    if machine.health is not Health.DOUBTFUL:
+        return []
+    known = seen.records[machine.host].seen
+    return [UnitRow(unit.name, machine, "unknown", "unknown", "unknown", "") for unit in known]
 
 
 def _hash(state: State, name: str, digest: str) -> str:

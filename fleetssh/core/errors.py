@@ -1,16 +1,16 @@
 """Everything that can go wrong on purpose: one tree of errors, each with a message and a hint.
 
-    FleetError
-    ├── UsageError            the words typed cannot be meant (exit 2)
-    ├── UnitError             a unit file or a unit name is wrong
-    ├── InventoryError        an inventory is wrong
-    ├── CommandError          a verb cannot do what it was asked to
-    ├── StoreError            the state cannot be read or written
-    │   ├── StoreConflict     somebody committed first; load again and decide again
-    │   └── StoreHeld         another controller is at work; says who
-    ├── MachineError          a machine could not be reached (exit 4)
-    ├── WireError             a machine's answer cannot be understood
-    └── LabError              the lab cannot do what it was asked to
+FleetError
+├── UsageError            the words typed cannot be meant (exit 2)
+├── UnitError             a unit file or a unit name is wrong
+├── InventoryError        an inventory is wrong
+├── CommandError          a verb cannot do what it was asked to
+├── StoreError            the state cannot be read or written
+│   ├── StoreConflict     somebody committed first; load again and decide again
+│   └── StoreHeld         another controller is at work; says who
+├── MachineError          a machine could not be reached (exit 4)
+├── WireError             a machine's answer cannot be understood
+└── LabError              the lab cannot do what it was asked to
 """
 
 from __future__ import annotations

@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fleetssh.core.errors import UnitError
 from fleetssh.core.names import (
     MAX_LENGTH,
@@ -21,8 +24,6 @@ from fleetssh.core.names import (
     validate_name,
     with_suffix,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 STEMS = st.text("abcXYZ019:-_.\\", min_size=1, max_size=12)
 SUFFIXES = st.sampled_from([".service", ".socket", ".timer", ".path", ".target"])

@@ -6,12 +6,13 @@ import hashlib
 from itertools import permutations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fleetssh.core.errors import UnitError
 from fleetssh.core.model import Requirements, Unit
 from fleetssh.core.requirements import KEYS, read_requirements, read_unit, split_values
 from fleetssh.core.unitfile import parse
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def requirements(*lines: str, name: str = "web.service") -> Requirements:

@@ -6,10 +6,11 @@ import hashlib
 import time
 
 import pytest
-from fleetssh.core.errors import UnitError
-from fleetssh.core.unitfile import BLANKS, MAX_LINE, Option, UnitFile, locate, parse, unfold
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fleetssh.core.errors import UnitError
+from fleetssh.core.unitfile import BLANKS, MAX_LINE, Option, UnitFile, locate, parse, unfold
 
 Triple = tuple[str, str, str]
 TRUE_HASH = "86943ac9f3754cb90f8dd38bf6da7b0cad074592"
