@@ -1,0 +1,39 @@
+# Everything a developer types. Each target sets up what it needs by itself.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The lab's machines are containers of systemd-nspawn made by mmdebstrap.
+LAB_PACKAGES := systemd-container mmdebstrap iproute2 nftables openssh-client dash busybox-static
+
+.PHONY: demo test lint bench clean setup system
+
+demo: setup system  ## three real systemd machines, fleet's tutorial on them, a failover; all taken down again
+	@scripts/demo $(BIN)/fleetssh
+
+test: lint system  ## every test, the live ones on real machines included (root needed)
+	$(BIN)/pytest
+
+lint: setup  ## style, types, architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python -m bench
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]' 2>&1 | { grep -v 'is ignored: it is neither' || :; }
+	@$(BIN)/fleetssh --version >/dev/null || { echo "setting up $(VENV) failed" >&2; exit 1; }
+	@touch $@
+
+system:  ## the programs the lab is made of
+	@scripts/ensure-packages $(LAB_PACKAGES)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
