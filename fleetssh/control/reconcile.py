@@ -61,7 +61,7 @@ def plan_pass(cluster: Cluster, retry: frozenset[str] = frozenset(), state: Stat
     such as "what would happen if". Raises FleetError when the plan contradicts itself."""
     state = state or cluster.store.load()
     seen = survey(cluster, state.cluster)
-    known = {machine.id: machine.host for machine in seen.machines}
+    known = {record.machine_id: host for host, record in cluster.store.machines().items()}
     layout = place(state.wanted, seen.machines, state.placements, known)
     plan = make_plan(state, layout, seen.machines, seen.sightings, retry)
     findings = check(state, plan, seen.machines)
