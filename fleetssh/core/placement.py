@@ -63,7 +63,7 @@ def explain(
             lines[site.machine.id] = Refusal(
                 site.machine.id, "it is here: a global unit, and this machine fits"
             )
-    return tuple(lines.values())
+    return tuple(lines[machine_id] for machine_id in board.sites)
 
 
 # ---------------------------------------------------------------- who keeps its machine

@@ -23,9 +23,9 @@ class Refusals:
         self._shared: dict[object, tuple[Refusal, ...]] = {}
 
     def of(self, name: str) -> tuple[Refusal, ...]:
-        """For each machine, by id: why it cannot take ``name`` now, or that it could."""
+        """For each machine that ``name`` is not on, by id: why it cannot take it now, or that it could."""
         needs, relations = self._board.requirements[name], self._board.relations
-        if needs.machine_of:
+        if needs.machine_of or needs.is_global or name in self._board.where:
             return self._tell(name)
         key = needs.machine_id, needs.metadata, relations.declared.get(name), relations.matched.get(name)
         if key not in self._shared:
@@ -36,6 +36,8 @@ class Refusals:
         absent = [(peer, self._absence(name, peer)) for peer in self._board.requirements[name].machine_of]
         refusals = []
         for site in self._board.sites.values():
+            if site.holds(name):
+                continue
             reason = self._reason(name, site, absent)
             refusals.append(Refusal(site.machine.id, reason or f"could run here (load {site.load})"))
         return tuple(refusals)
