@@ -21,12 +21,19 @@ BUSY_SECONDS = 5.0
 
 _OLDEST_SQLITE = (3, 37, 0)  # the first with STRICT tables
 
-_RESTORE = "put a copy of the file back, or move it away to begin with an empty state"
+_SMALLEST_BYTES = 512  # one page of the smallest size; SQLite takes a shorter file for a new one
+_PRIMARY = 0xFF  # the byte of an extended error code that says what kind of error it is
+
+RESTORE = "put a copy of the file back, or move it away to begin with an empty state"
 
 _REASONS: dict[int, tuple[str, str]] = {
-    sqlite3.SQLITE_NOTADB: ("is damaged or no state file", _RESTORE),
-    sqlite3.SQLITE_CORRUPT: ("is damaged", _RESTORE),
+    sqlite3.SQLITE_NOTADB: ("is damaged or no state file", RESTORE),
+    sqlite3.SQLITE_CORRUPT: ("is damaged", RESTORE),
     sqlite3.SQLITE_FULL: ("cannot be written: the disk is full", "free some space; nothing was changed"),
+    sqlite3.SQLITE_IOERR_SHMSIZE: (
+        "cannot be used: the disk is full",
+        "free some space; nothing was changed",
+    ),
     sqlite3.SQLITE_READONLY: ("cannot be written: it is read-only", "check its mode, owner and file system"),
     sqlite3.SQLITE_CANTOPEN: ("cannot be opened", "its folder must exist and be writable too"),
     sqlite3.SQLITE_PERM: ("cannot be opened: no permission", "check its mode and owner"),
@@ -43,9 +50,10 @@ def explained(path: Path) -> Iterator[None]:
     except (sqlite3.ProgrammingError, sqlite3.InterfaceError):
         raise  # our mistake, not the file's
     except sqlite3.Error as error:
-        # The low byte is the primary code; Python's own complaints about undecodable text have none.
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-        reason, hint = _REASONS.get(code, ("cannot be used", _RESTORE))
+        # Python's own complaint about undecodable text has no code.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+        known = _REASONS.get(code) or _REASONS.get(code & _PRIMARY)
+        reason, hint = known or ("cannot be used", RESTORE)
         raise StoreError(f"the state file {path} {reason} ({error})", hint) from error
     except UnicodeEncodeError as error:
         raise StoreError(f"this cannot be kept in the state file {path}: {error}") from error
@@ -55,7 +63,7 @@ def explained(path: Path) -> Iterator[None]:
 
 def damaged(path: Path, what: str) -> StoreError:
     """Return the error for content that SQLite can read and we cannot understand."""
-    return StoreError(f"the state file {path} is damaged: {what}", _RESTORE)
+    return StoreError(f"the state file {path} is damaged: {what}", RESTORE)
 
 
 def open_database(path: Path) -> sqlite3.Connection:
@@ -131,13 +139,15 @@ def _check_file(path: Path) -> None:
         raise StoreError(f"the state file {path} is a folder", "name a file inside it")
     if not stat.S_ISREG(status.st_mode):
         raise StoreError(f"the state file {path} is no ordinary file", "name another one")
-    if not os.access(path, os.R_OK | os.W_OK):
+    if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
         raise StoreError(
             f"the state file {path} cannot be read and written: no permission, or a read-only file system",
             "check its mode, owner and file system, or name another one",
         )
-    if status.st_size == 0:
-        raise StoreError(f"the state file {path} is empty; a state file never is", _RESTORE)
+    if status.st_size < _SMALLEST_BYTES:
+        raise StoreError(
+            f"the state file {path} is damaged or no state file: it has {status.st_size} bytes", RESTORE
+        )
 
 
 def _probe(path: Path) -> None:
@@ -148,7 +158,7 @@ def _probe(path: Path) -> None:
         with closing(_connect(path, "mode=ro&immutable=1")) as connection:
             _check_content(path, connection)
     except sqlite3.DatabaseError as error:
-        code = error.sqlite_errorcode & 0xFF
+        code = error.sqlite_errorcode & _PRIMARY
         if code != sqlite3.SQLITE_CORRUPT or not path.with_name(path.name + "-wal").exists():
             raise
 

@@ -14,7 +14,7 @@ from fleetssh.core.errors import StoreError
 from fleetssh.core.model import MachineRecord, Placement, Requirements, State, TargetState, Unit, Wanted
 from fleetssh.store import HISTORY_LIMIT, Event
 from fleetssh.store.changes import Changes, difference, has_digest, require_parent
-from fleetssh.store.database import damaged, explained, open_database, transaction
+from fleetssh.store.database import RESTORE, damaged, explained, open_database, transaction
 from fleetssh.store.lock import hold_file
 
 _UNITS = """
@@ -66,7 +66,7 @@ class SqliteStore:
     def machines(self) -> Mapping[str, MachineRecord]:
         """Return what is remembered of machines, by host name, sorted."""
         with self._transaction("DEFERRED"), self._understood():
-            return {row[0]: _record(*row) for row in self._connection.execute(_MACHINES)}
+            return {row[0]: _record(*row) for row in self._rows(_MACHINES)}
 
     def remember(self, machines: Iterable[MachineRecord], forgotten: Iterable[str] = ()) -> None:
         """Drop ``forgotten``, then write ``machines``."""
@@ -95,7 +95,7 @@ class SqliteStore:
     def history(self, limit: int) -> tuple[Event, ...]:
         """Return the latest events, the newest last."""
         with self._transaction("DEFERRED"):
-            rows = self._connection.execute(_EVENTS, (max(0, limit),)).fetchall()
+            rows = self._rows(_EVENTS, max(0, limit))
         return tuple(Event(*row) for row in reversed(rows))
 
     def hold(self, holder: str, wait_seconds: float) -> AbstractContextManager[None]:
@@ -118,9 +118,15 @@ class SqliteStore:
         try:
             yield
         except StoreError as error:
-            raise StoreError(f"{error.message}, in the state file {self._path}", error.hint) from error
+            raise StoreError(
+                f"{error.message}, in the state file {self._path}", error.hint or RESTORE
+            ) from error
         except (ValueError, KeyError) as error:
             raise damaged(self._path, str(error)) from error
+
+    def _rows(self, query: str, *values: Any) -> list[Any]:
+        # All at once: a cursor left half read by an error would keep the file open after close().
+        return self._connection.execute(query, values).fetchall()
 
     def _meta(self) -> tuple[str, int]:
         row = self._connection.execute("SELECT cluster, revision FROM meta").fetchone()
@@ -130,13 +136,13 @@ class SqliteStore:
 
     def _read(self) -> State:
         cluster, revision = self._meta()
-        texts = dict(self._connection.execute("SELECT digest, bytes FROM text"))
+        texts = dict(self._rows("SELECT digest, bytes FROM text"))
         for digest, text in texts.items():
             if not has_digest(text, digest):
                 raise damaged(self._path, f"the unit text {digest} was altered")
         with self._understood():
-            wanted = _wanted(self._connection.execute(_UNITS), texts)
-        placements = self._connection.execute("SELECT unit, machine, reason FROM placement ORDER BY unit")
+            wanted = _wanted(self._rows(_UNITS), texts)
+        placements = self._rows("SELECT unit, machine, reason FROM placement ORDER BY unit")
         return State(cluster, revision, wanted, {row[0]: Placement(*row) for row in placements})
 
     def _write(self, changes: Changes, base: State) -> None:

@@ -1,0 +1,85 @@
+"""State files of every age open."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from fleetssh.core.model import MachineRecord, Placement, Requirements, State, TargetState, Wanted
+from fleetssh.store import Event
+from fleetssh.store.schema import MIGRATIONS, migrate, version_of
+from fleetssh.store.sqlite import SqliteStore
+from tests.store.samples import make_unit
+
+OLDEST = Path(__file__).with_name("schema-1.sql")
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        yield connection
+
+
+def test_file_of_the_oldest_schema_opens_with_everything_in_it(tmp_path):
+    path = tmp_path / "state.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(OLDEST.read_text())
+    path.chmod(0o600)
+    unit = make_unit(
+        "web@1.service",
+        description="A web server",
+        requirements=Requirements(metadata=(("region", ("eu",)),)),
+        installs=True,
+        bound_to=("db.service",),
+    )
+    with closing(SqliteStore(path)) as store:
+        assert store.load() == State(
+            cluster="0123456789abcdef0123456789abcdef",
+            revision=41,
+            wanted={unit.name: Wanted(unit, TargetState.LAUNCHED, 3)},
+            placements={unit.name: Placement(unit.name, "m1", "least loaded")},
+        )
+        record = MachineRecord(
+            "h1", "m1", "b1", "10.1.1.1", {"region": "eu"}, 1700000000.5, 2, "timed out", True
+        )
+        assert store.machines() == {"h1": record}
+        assert store.history(5) == (Event(1700000000.5, "ann", "start", unit.name, "launched"),)
+    with closing(sqlite3.connect(path)) as connection:
+        assert version_of(connection) == len(MIGRATIONS)
+
+
+STEPS = (
+    ("CREATE TABLE a (x)", "INSERT INTO a VALUES (1)"),
+    ("ALTER TABLE a ADD COLUMN y DEFAULT 2",),
+    ("UPDATE a SET y = 3", "CREATE TABLE b (z)"),
+)
+
+
+@pytest.mark.parametrize("already", range(len(STEPS) + 1))
+def test_steps_are_taken_once_and_in_order_from_any_version(connection, already):
+    migrate(connection, STEPS[:already])
+    assert version_of(connection) == already
+    migrate(connection, STEPS)
+    migrate(connection, STEPS)
+    assert version_of(connection) == len(STEPS)
+    assert connection.execute("SELECT x, y FROM a").fetchall() == [(1, 3)]
+
+
+def test_step_that_fails_leaves_the_version_it_found(connection):
+    migrate(connection, STEPS[:1])
+    connection.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError):
+        migrate(connection, (*STEPS[:2], ("INSERT INTO nowhere VALUES (1)",)))
+    connection.execute("ROLLBACK")
+    assert version_of(connection) == 1
+    assert connection.execute("SELECT * FROM a").fetchall() == [(1,)]
+
+
+def test_version_beyond_the_last_step_is_left_alone(connection):
+    connection.execute("PRAGMA user_version = 9")
+    migrate(connection, STEPS)
+    assert version_of(connection) == 9
