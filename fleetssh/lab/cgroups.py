@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fleetssh import clock
 from fleetssh.core.errors import LabError
 from fleetssh.lab import processes
 
@@ -172,8 +172,8 @@ def _freezing_hierarchy() -> Hierarchy:
 
 
 def _await(condition: Callable[[], bool], failure: str) -> None:
-    deadline = time.monotonic() + SETTLE
+    deadline = clock.monotonic() + SETTLE
     while not condition():
-        if time.monotonic() > deadline:
+        if clock.monotonic() > deadline:
             raise LabError(f"{failure} in {SETTLE:.0f} s")
-        time.sleep(POLL)
+        clock.sleep(POLL)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fleetssh import clock
 from fleetssh.core.errors import LabError
 
 POLL = 0.05
@@ -32,7 +32,7 @@ def held(
 
 
 def _acquire(path: Path, wait: float, kind: int, on_wait: Callable[[], None]) -> int:
-    deadline = time.monotonic() + wait
+    deadline = clock.monotonic() + wait
     told = False
     while True:
         handle = _open(path)
@@ -49,12 +49,12 @@ def _acquire(path: Path, wait: float, kind: int, on_wait: Callable[[], None]) ->
         if not told:
             told = True
             on_wait()
-        if time.monotonic() > deadline:
+        if clock.monotonic() > deadline:
             raise LabError(
                 f"another fleetssh lab command is at work: {path} was held for {wait:.0f} s",
                 hint="let it finish, then try again",
             )
-        time.sleep(POLL)
+        clock.sleep(POLL)
 
 
 def _open(path: Path) -> int:

@@ -7,12 +7,12 @@ import select
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from fleetssh import clock
 from fleetssh.core.errors import LabError
 from fleetssh.lab import cgroups, disk, processes, programs
 from fleetssh.lab.processes import Process
@@ -128,15 +128,15 @@ def _nspawn_command(blueprint: Blueprint) -> list[str]:
 def wait_until_up(blueprint: Blueprint, leader: Process, address: str | None) -> None:
     """Wait until sshd greets on ``address`` (``None``: its cable is cut, don't try) and systemd has finished
     booting; ``LabError`` with the end of the console log when it does not come to that."""
-    deadline = time.monotonic() + BOOT_DEADLINE
+    deadline = clock.monotonic() + BOOT_DEADLINE
     greeted = address is None
-    while time.monotonic() < deadline:
+    while clock.monotonic() < deadline:
         if not processes.is_alive(leader):
             raise _failed(blueprint, "ended while it booted")
         greeted = greeted or _sshd_greets(address or "")
-        if greeted and _system_state(leader, deadline - time.monotonic()) in UP_STATES:
+        if greeted and _system_state(leader, deadline - clock.monotonic()) in UP_STATES:
             return
-        time.sleep(POLL)
+        clock.sleep(POLL)
     what = "systemd has not finished booting" if greeted else f"sshd does not greet on {address}"
     raise _failed(blueprint, f"is not up after {BOOT_DEADLINE:.0f} s: {what}")
 
