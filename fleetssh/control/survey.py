@@ -70,11 +70,16 @@ def survey(cluster: Cluster, cluster_id: str) -> Survey:
             address=record.address,
             metadata=merge(record.metadata, metadata[host]),
             health=judgement.health[host],
+            occupied=_occupied(sightings[host]),
         )
         for host, record in judgement.records.items()
     ]
     machines.sort(key=lambda machine: machine.id)
     return Survey(sightings, judgement.records, tuple(machines), judgement.alarm)
+
+
+def _occupied(sighting: Sighting) -> frozenset[str]:
+    return frozenset(sighting.occupied) if isinstance(sighting, Reached) else frozenset()
 
 
 def _not_foreign(sighting: Sighting, cluster_id: str) -> Sighting:

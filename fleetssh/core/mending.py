@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fleetssh.core.model import Action, Ending, Found, Step, TargetState, Wanted
 
 RUNNING = frozenset({"active", "reloading", "activating", "deactivating", "refreshing", "maintenance"})
@@ -16,12 +18,12 @@ def release(found: Found, reason: str) -> list[Step]:
 
 
 def mend(
-    wanted: Wanted, found: Found | None, why_here: str, retry: bool, failed: frozenset[str]
+    wanted: Wanted, found: Found | None, why_here: str, retry: bool, resting: frozenset[str]
 ) -> list[Step]:
     """Steps that make one unit on one machine what the operator wants; none when it is so already.
 
-    ``why_here`` is the reason of its placement, ``failed`` names the units that have failed there. fleet's
-    table (5.2), with systemd's real state in place of an agent's memory: a unit that somebody stopped is
+    ``why_here`` is the reason of its placement, ``resting`` names the units that have failed there or are
+    not to run: what is bound to one of them stays down with it. fleet's table (5.2), with systemd's real state in place of an agent's memory: a unit that somebody stopped is
     started again; one that failed or ended by itself is left to systemd's ``Restart=`` and to ``retry``.
     """
     name = wanted.unit.name
@@ -34,12 +36,30 @@ def mend(
     if found.digest != wanted.unit.digest:
         return _rewrite(wanted, found)
     if launched:
-        steps = _launch(wanted, found, retry, failed)
+        steps = _launch(wanted, found, retry, resting)
     else:
         steps = _hold(wanted, found)
     if not found.linked:
         steps = [Step(Action.LINK, name, "systemd's link to its file was removed by hand"), *steps]
     return steps or _note(wanted, found)
+
+
+def follow(steps: list[Step], here: Mapping[str, Wanted], found: Mapping[str, Found]) -> list[Step]:
+    """Starts for the running units that systemd stops together with those that ``steps`` stop and start
+    again (``BindsTo=``, ``Requires=``): a sidekick must not stay down because its service was mended."""
+    stopped = {step.unit for step in steps if step.action is Action.STOP}
+    followers: list[Step] = []
+    pending = sorted(stopped)
+    while pending:
+        cause = pending.pop(0)
+        for name, wanted in here.items():
+            runs = name in found and found[name].active in RUNNING and wanted.target is TargetState.LAUNCHED
+            if runs and name not in stopped and cause in wanted.unit.bound_to:
+                stopped.add(name)
+                pending.append(name)
+                if any(step.action is Action.START and step.unit == cause for step in [*steps, *followers]):
+                    followers.append(Step(Action.START, name, f"it stops and starts with {cause}"))
+    return followers
 
 
 def _write(name: str, reason: str, *, start: bool) -> list[Step]:
@@ -58,7 +78,7 @@ def _rewrite(wanted: Wanted, found: Found) -> list[Step]:
     return stopping + _write(name, reason, start=launched)
 
 
-def _launch(wanted: Wanted, found: Found, retry: bool, failed: frozenset[str]) -> list[Step]:
+def _launch(wanted: Wanted, found: Found, retry: bool, resting: frozenset[str]) -> list[Step]:
     name = wanted.unit.name
     if wanted.generation > found.entry.generation and found.entry.target is TargetState.LAUNCHED:
         return [Step(Action.RESTART, name, "a restart was asked for")]
@@ -70,8 +90,8 @@ def _launch(wanted: Wanted, found: Found, retry: bool, failed: frozenset[str]) -
     elif retry:
         reason = "a start was asked for"
     elif found.active == "inactive" and found.ending is Ending.BY_REQUEST:
-        # Starting what is bound to a failed unit would start that one too, and that is not ours to retry.
-        reason = "" if failed & set(wanted.unit.bound_to) else "it was stopped by hand"
+        # systemd stopped it with the unit that it is bound to, and starting it would start that one too.
+        reason = "" if resting.intersection(wanted.unit.bound_to) else "it was stopped by hand"
     return [Step(Action.START, name, reason)] if reason else []
 
 

@@ -137,6 +137,7 @@ class Ending(enum.StrEnum):
     """How an inactive unit came to be inactive in this boot, from systemd's job records."""
 
     NEVER_STARTED = "never started"
+    START_FAILED = "could not be started"
     BY_ITSELF = "ended by itself"
     BY_REQUEST = "stopped by request"
 
@@ -208,7 +209,8 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class Reached:
     """A machine answered. ``address`` is the one we spoke to; ``strangers`` are files in our folder
-    that we did not write; ``seen_at`` is the controller's clock, seconds since the epoch."""
+    that we did not write; ``occupied`` maps names that we were kept from writing to the machine's own unit
+    of that name; ``seen_at`` is the controller's clock, seconds since the epoch."""
 
     host: str
     address: str
@@ -216,6 +218,7 @@ class Reached:
     manifest: Manifest = Manifest()
     found: tuple[Found, ...] = ()
     strangers: tuple[str, ...] = ()
+    occupied: Mapping[str, str] = field(default_factory=dict)
     outcomes: tuple[Outcome, ...] = ()
     seen_at: float = 0.0
 
@@ -278,13 +281,14 @@ class MachineRecord:
 @dataclass(frozen=True, slots=True)
 class Machine:
     """A machine as placement sees it. ``metadata`` is merged: inventory, fleet.conf and probed facts
-    (under ``fleet.``)."""
+    (under ``fleet.``). ``occupied`` names units that cannot go there: it has its own by those names."""
 
     id: str
     host: str
     address: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     health: Health = Health.UP
+    occupied: frozenset[str] = frozenset()
 
     @property
     def short_id(self) -> str:

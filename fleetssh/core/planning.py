@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from fleetssh.core.mending import mend, release
+from fleetssh.core.mending import follow, mend, release
 from fleetssh.core.model import (
     Action,
+    Ending,
     Found,
     Layout,
     Machine,
@@ -93,7 +94,8 @@ def _plan_machine(
 ) -> tuple[list[MachinePlan], list[MachinePlan]]:
     """Steps of one machine: what must leave before others may arrive elsewhere, and the rest."""
     found = {item.entry.name: item for item in sighting.found}
-    failed = frozenset(name for name, item in found.items() if item.active == "failed")
+    resting = {name for name, item in found.items() if item.active == "failed"}
+    resting |= {name for name, wanted in here.items() if wanted.target is not TargetState.LAUNCHED}
     first: list[Step] = []
     second: list[Step] = []
     for name, item in found.items():
@@ -102,9 +104,10 @@ def _plan_machine(
             moving = name in arriving and name in layout.placements
             (first if moving else second).extend(steps)
     for name, wanted in here.items():
-        if name in sighting.strangers and name not in found:
+        if name not in found and (name in sighting.strangers or name in sighting.occupied):
             continue
-        second += mend(wanted, found.get(name), _why_here(layout, name), name in retry, failed)
+        second += mend(wanted, found.get(name), _why_here(layout, name), name in retry, frozenset(resting))
+    second += follow(second, here, found)
     return (
         _machine_plan(machine, first, {}),
         _machine_plan(machine, second, here),
@@ -153,9 +156,15 @@ def _remarks(
     for host, sighting in sorted(sightings.items()):
         if isinstance(sighting, Unreached):
             health = by_host[host].health if host in by_host else "never seen"
-            remarks.append(f"{host}: {sighting.failure} ({sighting.message}); {health}")
+            why = f"{sighting.failure}: {sighting.message}" if sighting.message else f"{sighting.failure}"
+            remarks.append(f"{host}: {why}; {health}")
             continue
         here = belongs.get(by_host[host].id, {}) if host in by_host else {}
+        remarks += [
+            f"{host}: {name} cannot go there, the machine has a unit of its own: {place}"
+            for name, place in sorted(sighting.occupied.items())
+            if name in here
+        ]
         remarks += [_about_stranger(host, name, here) for name in sighting.strangers]
         remarks += [
             text
@@ -172,8 +181,12 @@ def _about_stranger(host: str, name: str, here: Mapping[str, Wanted]) -> str:
 
 def _about_unit(host: str, found: Found, wanted: Wanted) -> str:
     name = found.entry.name
-    if found.active == "failed" and wanted.target is TargetState.LAUNCHED:
+    if wanted.target is not TargetState.LAUNCHED:
+        return ""
+    if found.active == "failed":
         return f"{host}: {name} has failed{describe_failure(found)}"
+    if found.ending in (Ending.NEVER_STARTED, Ending.START_FAILED):
+        return f"{host}: {name} {found.ending}; 'fleetssh start {name}' tries again"
     if found.sub == "auto-restart":
         return f"{host}: {name} keeps failing and systemd restarts it{describe_failure(found)}"
     return ""

@@ -94,6 +94,8 @@ def judge_launched(found: Found) -> Verdict:
     detail = found.detail
     if detail and (detail.load_error or detail.result not in ("", "success")):
         return Verdict.FAILED
+    if found.ending in (Ending.NEVER_STARTED, Ending.START_FAILED):
+        return Verdict.FAILED
     if found.entry.target is not TargetState.LAUNCHED or found.ending is Ending.BY_REQUEST:
         return Verdict.MISSING
     return Verdict.LAUNCHED

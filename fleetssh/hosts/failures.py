@@ -19,7 +19,7 @@ class Dropped(Exception):
 
 def classify(error: Exception) -> tuple[Failure, str]:
     """The kind and a short text for a person."""
-    text = " ".join(str(error).split())
+    text = " ".join((getattr(error, "strerror", None) or str(error)).split())
     match error:
         case paramiko.BadHostKeyException():
             return Failure.HOST_KEY, "its host key has changed; nothing is sent to it"
@@ -30,15 +30,15 @@ def classify(error: Exception) -> tuple[Failure, str]:
         case Dropped() | ConnectionResetError() | EOFError():
             return Failure.REFUSED, "sshd closed the connection before it answered"
         case TimeoutError():
-            return Failure.TIMEOUT, text or "no answer"
+            return Failure.TIMEOUT, "" if text == "timed out" else text
         case ConnectionRefusedError():
             return Failure.REFUSED, "nothing listens on its SSH port"
         case socket.gaierror():
             return Failure.LOCAL, f"its name cannot be looked up: {text}"
         case OSError() if error.errno in UNROUTABLE:
-            return Failure.NO_ROUTE, text
+            return Failure.NO_ROUTE, ""
         case OSError() if error.errno == errno.ETIMEDOUT:
-            return Failure.TIMEOUT, text
+            return Failure.TIMEOUT, ""
         case paramiko.SSHException() if "No authentication methods" in text:
             return Failure.LOGIN, "there is no key to offer"
         case paramiko.SSHException() if "banner" in text:

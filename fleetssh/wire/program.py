@@ -46,13 +46,17 @@ facts() {{
   tell systemd; systemctl show --no-pager -p Version -p SystemState -p Architecture
 }}
 
-# Sets: manifest (text), ours (names in our folder), launched (names that we started)
+# Sets: manifest (text), ours (names in our folder), launched (names that we started), blocked (names that
+# we could not write because the machine has units of its own by them)
 read_manifest() {{
-  manifest=; launched=; ours=
+  manifest=; launched=; blocked=; ours=
   [ -r {paths.MANIFEST} ] && manifest=$(cat {paths.MANIFEST})
   old=$IFS; IFS=$nl
   for line in $manifest; do
-    case $line in launched\ *) launched="$launched$nl${{line##* }}";; esac
+    case $line in
+      launched\ *) launched="$launched$nl${{line##* }}" ;;
+      inactive\ *) blocked="$blocked ${{line##* }}" ;;
+    esac
   done
   IFS=$old
   if cd {paths.UNITS}; then
@@ -109,7 +113,7 @@ details() {{
   done
 }}
 
-look() {{ facts; read_manifest; files; states; endings; details; }}
+look() {{ facts; read_manifest; guard occupied $blocked; files; states; endings; details; }}
 
 # ---- acting; each prints an outcome section: action, exit status, then what the command said
 outcome() {{ tell outcome "$1" "$2"; say "$3"; }}
@@ -140,8 +144,10 @@ prepare() {{
   said=$(mkdir -m 0755 {paths.FLEET}/stage 2>&1) || {{ unwritable "$said"; return 1; }}
 }}
 
-# guard NAME...: remembers the names that the machine has as units of its own; nothing below touches those
+# guard WORD NAME...: tells, and remembers in shadowed, the names that the machine has as units of its own;
+# nothing below touches those
 guard() {{
+  word=$1; shift
   for f; do
     own=
     for folder in {" ".join(paths.OWN_UNIT_FOLDERS)}; do
@@ -149,7 +155,7 @@ guard() {{
     done
     [ -z "$own" ] && [ -e {paths.LINKS}/"$f" ] && [ ! {paths.LINKS}/"$f" -ef {paths.UNITS}/"$f" ] &&
       own={paths.LINKS}/$f
-    [ -n "$own" ] && {{ shadowed="$shadowed $f "; tell shadowed "$f" "$own"; }}
+    [ -n "$own" ] && {{ shadowed="$shadowed $f "; tell "$word" "$f" "$own"; }}
   done
 }}
 
@@ -164,7 +170,10 @@ write_manifest() {{
   text=$1
   if [ -n "$shadowed" ]; then
     text=; old=$IFS; IFS=$nl
-    for line in $1; do case $shadowed in *" ${{line##* }} "*) ;; *) text="$text$line$nl";; esac; done
+    for line in $1; do
+      case $shadowed in *" ${{line##* }} "*) line="inactive ${{line#* }}" ;; esac
+      text="$text$line$nl"
+    done
     IFS=$old
   fi
   said=$(printf '%s' "$text" 2>&1 >{paths.FLEET}/manifest.new) &&

@@ -75,6 +75,7 @@ def read_reply(host: str, address: str, mark: str, output: bytes, seen_at: float
         manifest,
         found=_found(manifest, digests, sections, named),
         strangers=tuple(sorted(set(digests) - ours)),
+        occupied={s.words[1]: s.words[2] for s in sections if s.name == "occupied"},
         outcomes=tuple(_outcomes(sections)),
         seen_at=seen_at,
     )
@@ -228,6 +229,8 @@ def _found(
     endings = _endings(named)
     found = []
     for entry in manifest.entries:
+        if entry.target is TargetState.INACTIVE:
+            continue  # Never written: the machine has a unit of its own by that name.
         digest = digests.get(entry.name)
         absent = ("loaded" if digest else "not-found", "inactive", "dead")
         load, active, sub = states.get(entry.name, absent)
@@ -262,9 +265,14 @@ def _endings(named: Mapping[str, tuple[str, ...]]) -> dict[str, Ending]:
         record = json.loads(line)
         name = record.get("UNIT")
         if name in endings:
-            stopped = record.get("JOB_TYPE") == "stop"
-            endings[name] = Ending.BY_REQUEST if stopped else Ending.BY_ITSELF
+            endings[name] = _ending(record.get("JOB_TYPE"), record.get("JOB_RESULT"))
     return endings
+
+
+def _ending(job: object, result: object) -> Ending:
+    if job == "stop":
+        return Ending.BY_REQUEST
+    return Ending.BY_ITSELF if result == "done" else Ending.START_FAILED
 
 
 def _details(sections: list[Section], named: Mapping[str, tuple[str, ...]]) -> dict[str, Detail]:

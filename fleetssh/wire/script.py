@@ -81,7 +81,7 @@ def _act(plan: MachinePlan, found: Manifest, cluster: str, block: bool) -> Itera
     yield "act() {"
     yield f"prepare {quote(cluster)} || return"
     for chunk in _chunks(sorted({step.unit for step in plan.steps if step.unit})):
-        yield f"guard {words(chunk)}"
+        yield f"guard shadowed {words(chunk)}"
     yield f"write_manifest {quote(before)} || return"
     for action, steps in groupby(plan.steps, key=lambda step: step.action):
         names = [step.unit for step in steps]
