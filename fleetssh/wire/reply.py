@@ -288,7 +288,7 @@ def _details(sections: list[Section], named: Mapping[str, tuple[str, ...]]) -> d
             result=values.get("Result", ""),
             exit_code=values.get("ExecMainCode", ""),
             exit_status=int(status) if status.isdigit() else None,
-            load_error=values.get("LoadError", "").strip(' "'),
+            load_error=values.get("LoadError", "").partition('"')[2].strip(' "'),
             log=logs.get(name, ()),
         )
     return details
