@@ -11,7 +11,7 @@ from fleetssh.control.cluster import Cluster
 from fleetssh.core.errors import InventoryError
 from fleetssh.core.health import judge
 from fleetssh.core.metadata import merge
-from fleetssh.core.model import Failure, Machine, MachineRecord, Reached, Sighting, Unreached
+from fleetssh.core.model import Failure, Machine, MachineRecord, Reached, Sighting, TargetState, Unreached
 from fleetssh.hosts.crew import visit_all
 from fleetssh.inventory import Inventory
 from fleetssh.wire.script import write_look
@@ -83,7 +83,11 @@ def _occupied(sighting: Sighting) -> frozenset[str]:
 
 
 def _not_foreign(sighting: Sighting, cluster_id: str) -> Sighting:
-    if isinstance(sighting, Reached) and sighting.manifest.cluster not in ("", cluster_id):
+    if (
+        isinstance(sighting, Reached)
+        and sighting.manifest.cluster != cluster_id
+        and any(entry.target is not TargetState.INACTIVE for entry in sighting.manifest.entries)
+    ):
         text = f"it runs units of cluster {sighting.manifest.cluster[:8]}..., this is {cluster_id[:8]}..."
         return Unreached(sighting.host, Failure.FOREIGN, text, sighting.seen_at)
     return sighting

@@ -136,7 +136,9 @@ prepare() {{
   if command -v flock >/dev/null && ! flock -w {LOCK_WAIT_SECONDS} 9; then
     trouble busy "another visit holds {paths.LOCK}"; return 1
   fi
-  holder=; [ -r {paths.MANIFEST} ] && IFS=' ' read -r _ _ holder _ <{paths.MANIFEST}
+  read_manifest
+  holder=${{manifest#fleetssh * }}; holder=${{holder%% *}}
+  case $manifest in *"$nl"launched\ *|*"$nl"loaded\ *) ;; *) holder= ;; esac
   if [ -n "$holder" ] && [ "$holder" != "$1" ]; then
     trouble foreign "it runs units of cluster $holder"; return 1
   fi
@@ -166,8 +168,10 @@ mine() {{
   [ -n "$names" ]
 }}
 
+# write_manifest TEXT: replaces the manifest; a machine with nothing of ours keeps none
 write_manifest() {{
   text=$1
+  [ -n "$text" ] || {{ rm -f {paths.MANIFEST}; return; }}
   if [ -n "$shadowed" ]; then
     text=; old=$IFS; IFS=$nl
     for line in $1; do

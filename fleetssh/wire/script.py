@@ -130,7 +130,10 @@ def _chunks(names: list[str]) -> Iterator[list[str]]:
 
 
 def format_manifest(manifest: Manifest) -> str:
-    """The manifest as it stands on a machine: a header line, then ``TARGET GENERATION DIGEST NAME``."""
+    """The manifest as it stands on a machine: a header line, then ``TARGET GENERATION DIGEST NAME``; empty
+    when it has no entries."""
+    if not manifest.entries:
+        return ""
     lines = [f"fleetssh {MANIFEST_VERSION} {manifest.cluster} {manifest.fence}"]
     lines += [f"{e.target} {e.generation} {e.digest} {e.name}" for e in manifest.entries]
     return "\n".join(lines) + "\n"
