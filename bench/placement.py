@@ -81,6 +81,15 @@ def replacing() -> list[Wanted]:
     return plain() + old + [want(f"new@{n}.service", replaces=("old@*",)) for n in range(GROUPS)]
 
 
+def replaced_everywhere() -> list[Wanted]:
+    """A replacer on every machine: nothing can give way, which must not be found out slowly."""
+    old = [want(f"old@{number}.service") for number in range(MACHINES)]
+    return old + [
+        want(f"new@{n}.service", replaces=("old@*",), metadata=(("hostname", (f"m{n}",)),))
+        for n in range(MACHINES)
+    ]
+
+
 def measure(
     title: str,
     wanted: Mapping[str, Wanted],
@@ -120,6 +129,7 @@ def main() -> None:
         "conflicting pairs, each with its own pattern": pairs(),
         "followers": followers(),
         "replacing units": replacing(),
+        "replacing units on every machine": replaced_everywhere(),
     }
     for title, units in shapes.items():
         wanted = wants(units)

@@ -85,7 +85,7 @@ class Board:
         self._eligible: dict[Metadata, frozenset[str]] = {(): frozenset(self.machines)}
         self._globals = [name for name, needs in self.requirements.items() if needs.is_global]
         self._global_metadata = sorted({self.requirements[name].metadata for name in self._globals})
-        self._fitting: dict[tuple[bool, ...], tuple[frozenset[str], list[str]]] = {}
+        self._fitting: dict[tuple[tuple[bool, ...], frozenset[str]], tuple[frozenset[str], list[str]]] = {}
         self.sites = {machine.id: self.site_of(machine, ()) for machine in self.machines.values()}
 
     # ------------------------------------------------------------ what belongs where
@@ -130,9 +130,10 @@ class Board:
 
     def _fitting_globals(self, machine: Machine) -> tuple[frozenset[str], list[str]]:
         """Global units whose metadata fits: those that conflict with nobody, and the rest in name order."""
-        key = tuple(machine.id in self.eligible(metadata) for metadata in self._global_metadata)
+        eligible = tuple(machine.id in self.eligible(metadata) for metadata in self._global_metadata)
+        key = eligible, machine.occupied
         if key not in self._fitting:
-            fits = [n for n in self._globals if machine.id in self.eligible(self.requirements[n].metadata)]
+            fits = [n for n in self._globals if self.suits(n, machine)]
             disputed = [n for n in fits if n in self.relations.declared or n in self.relations.matched]
             self._fitting[key] = (frozenset(fits).difference(disputed), disputed)
         return self._fitting[key]
@@ -154,7 +155,10 @@ class Board:
         return [self.sites[full_id] for full_id in self._called.get(machine_id, ())]
 
     def suits(self, name: str, machine: Machine) -> bool:
-        """``MachineID`` and ``MachineMetadata``: what only depends on the machine itself."""
+        """``MachineID``, ``MachineMetadata`` and no unit of its own by that name: what only depends on the
+        machine itself."""
+        if name in machine.occupied:
+            return False
         needs = self.requirements[name]
         named = needs.machine_id is None or needs.machine_id in (machine.id, machine.short_id)
         return named and machine.id in self.eligible(needs.metadata)
@@ -175,14 +179,17 @@ class Board:
             and not self.clashes(name, site)
         )
 
-    def is_replaced_on(self, name: str, site: Site) -> bool:
-        """Whether a unit that replaces ``name`` is assigned there."""
-        return not self.relations.replacers.get(name, NOTHING).isdisjoint(site.members)
+    def replacing(self, name: str) -> set[str]:
+        """Ids of the machines that units which replace ``name`` are assigned to."""
+        replacers = self.relations.replacers.get(name, NOTHING)
+        return {self.where[replacer] for replacer in replacers if replacer in self.where}
 
     def misfit(self, name: str, machine: Machine) -> str | None:
         """What ``suits`` misses, in words."""
         if self.suits(name, machine):
             return None
+        if name in machine.occupied:
+            return "has a unit of its own by that name"
         needs = self.requirements[name]
         if needs.machine_id is not None and needs.machine_id not in (machine.id, machine.short_id):
             return f"needs machine id {needs.machine_id}"

@@ -119,7 +119,8 @@ def _place_pending(board: Board, chosen: dict[str, str]) -> None:
     for name in _peers_first(board, pending):
         if (named := _candidates(board, name)) is not None:
             able = [site for site in named if board.able(name, site)]
-            site = min(able, key=lambda s: (board.is_replaced_on(name, s), *s.rank), default=None)
+            taken = board.replacing(name)
+            site = min(able, key=lambda site: (site.machine.id in taken, *site.rank), default=None)
         else:
             site = queues.pick(name)
         if site is not None:
@@ -184,15 +185,17 @@ def _separate(board: Board, left: dict[str, str], chosen: dict[str, str]) -> boo
     moved = False
     for victim in sorted(board.relations.rank, key=board.relations.rank.__getitem__):
         site = board.sites.get(board.where.get(victim, ""))
-        if site is None or site.machine.health is not Health.UP or not board.is_replaced_on(victim, site):
+        if site is None or site.machine.health is not Health.UP:
+            continue
+        here = board.relations.replacers[victim] & site.members
+        if not here:
             continue
         remaining, fallen = board.stay(site.machine, site.members - {victim})
         group = {victim, *fallen}
         refuge = _refuge(board, victim, group, site)
         if refuge is None:
             continue
-        replacer = min(board.relations.replacers[victim] & site.members)
-        for name, reason in {victim: f"replaced by {replacer}", **fallen}.items():
+        for name, reason in {victim: f"replaced by {min(here)}", **fallen}.items():
             left.setdefault(name, reason)
         chosen |= {name: _why(board.requirements[name], refuge) for name in group}
         board.put(remaining)
@@ -203,10 +206,10 @@ def _separate(board: Board, left: dict[str, str], chosen: dict[str, str]) -> boo
 
 
 def _refuge(board: Board, victim: str, group: set[str], origin: Site) -> Site | None:
-    """The least loaded other machine that can take the whole group without making a more senior pair."""
+    """The least loaded machine without a replacer that can take the group and makes no more senior pair."""
     dissolved = board.relations.most_senior_pair(group, origin.members - group)
-    eligible = board.eligible(board.requirements[victim].metadata) - {origin.machine.id}
-    for site in sorted((board.sites[machine_id] for machine_id in eligible), key=lambda site: site.rank):
+    free = board.eligible(board.requirements[victim].metadata) - board.replacing(victim)
+    for site in sorted((board.sites[machine_id] for machine_id in free), key=lambda site: site.rank):
         if (
             all(board.able(name, site, company=group) for name in group)
             and board.relations.most_senior_pair(group, site.members) > dissolved

@@ -32,6 +32,9 @@ class Queues:
         """The least loaded able site, if possible one without a unit that replaces ``name``."""
         sites = self._board.sites
         metadata = self._board.requirements[name].metadata
+        taken = self._board.replacing(name)
+        if taken and taken.issuperset(self._board.eligible(metadata)):
+            taken.clear()  # no alternative to prefer
         kind = self._kinds[name]
         own = self._kin[kind] > 1  # a queue for a single unit costs more than it saves
         heap = self._heap(kind if own else metadata, metadata)
@@ -46,7 +49,7 @@ class Queues:
                 entry = heappop(heap)
                 if not own:
                     aside.append(entry)
-            elif self._board.is_replaced_on(name, site):
+            elif machine_id in taken:
                 fallback = fallback or site
                 aside.append(heappop(heap))
             else:

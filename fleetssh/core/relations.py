@@ -11,7 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 
 from fleetssh.core.model import Requirements
-from fleetssh.core.names import compile_glob, is_literal
+from fleetssh.core.names import compile_glob
 
 NOTHING: frozenset[str] = frozenset()
 _FIRST_GLOB_CHARACTER = re.compile(r"[*?\[\\]")
@@ -90,18 +90,21 @@ class _Names:
     """Sorted names, so that a pattern is only tried on those that begin as it does."""
 
     def __init__(self, names: Collection[str]) -> None:
-        self._names = sorted(names)
+        self._known = frozenset(names)
+        self._sorted = sorted(names)
 
     def matching(self, pattern: str) -> Iterator[str]:
         """The names that match ``pattern``, in order; none when it is malformed."""
-        special = _FIRST_GLOB_CHARACTER.search(pattern)
-        prefix = pattern[: special.start()] if special else pattern
-        compiled = compile_glob(pattern)
-        if compiled is None:
+        if (special := _FIRST_GLOB_CHARACTER.search(pattern)) is None:
+            if pattern in self._known:
+                yield pattern
             return
-        for at in range(bisect_left(self._names, prefix), len(self._names)):
-            name = self._names[at]
-            if not name.startswith(prefix) or (is_literal(pattern) and name != pattern):
+        if (compiled := compile_glob(pattern)) is None:
+            return
+        prefix = pattern[: special.start()]
+        for at in range(bisect_left(self._sorted, prefix), len(self._sorted)):
+            name = self._sorted[at]
+            if not name.startswith(prefix):
                 return
             if compiled.fullmatch(name):
                 yield name
@@ -136,7 +139,7 @@ def _rank(replacers: Mapping[str, set[str]]) -> dict[str, int]:
         order += ready
         sorter.done(*ready)
     order += sorted(set(replacers).difference(order))
-    return {name: rank for rank, name in enumerate(order)}
+    return {name: rank for rank, name in enumerate(name for name in order if name in replacers)}
 
 
 def _frozen(sets: Mapping[str, set[str]]) -> dict[str, frozenset[str]]:

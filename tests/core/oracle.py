@@ -144,7 +144,7 @@ class Oracle:
             group = frozenset(members - self.stayers(origin, members - {victim}))
             for refuge in sorted(self.machines, key=lambda machine: (self.load(machine), machine.id)):
                 if (
-                    refuge.id != origin.id
+                    not self.replacers_on(victim, refuge)
                     and all(self.able(name, refuge, group) for name in group)
                     and self.first_victim(group, self.members(refuge), order)
                     > self.first_victim(group, members - group, order)
