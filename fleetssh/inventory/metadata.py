@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from fleetssh.core.errors import InventoryError
+from fleetssh.core.metadata import RESERVED
 from fleetssh.inventory.words import check_plain
 from fleetssh.inventory.yamlfile import Kind, Pair, kind_of, read_mapping, text_of
-
-# The controller fills these keys with what it finds on the machine (architecture, OS and so on).
-RESERVED_PREFIX = "fleet."
 
 _SCALARS = (Kind.TEXT, Kind.NUMBER, Kind.TRUTH)
 _EXPECTED = "text, a number or true/false"
@@ -39,8 +37,8 @@ def _read_entry(entry: Pair) -> tuple[str, str]:
     if not key or "," in key or "=" in key:
         hint = "units select by `key=value`, so neither sign can be part of a key"
         raise InventoryError(f"metadata key {key!r}; expected a word without `,` and `=`", where, hint)
-    if key.startswith(RESERVED_PREFIX):
-        message = f"metadata key `{key}`; expected a key that does not begin with `{RESERVED_PREFIX}`"
+    if key.startswith(RESERVED):
+        message = f"metadata key `{key}`; expected a key that does not begin with `{RESERVED}`"
         hint = "these are filled with what is found on the machine: choose another key"
         raise InventoryError(message, where, hint)
     kind = kind_of(entry.value)

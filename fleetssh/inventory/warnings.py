@@ -61,7 +61,7 @@ def _unused(effective: Iterable[Variables]) -> Iterator[str]:
                 places[name, advice].add(setting.where)
     for (_, advice), wheres in sorted(places.items()):
         first = min(wheres, key=_place_order)
-        others = f" (and in {len(wheres) - 1} more places)" if len(wheres) > 1 else ""
+        others = f" ({len(wheres)} places in all)" if len(wheres) > 1 else ""
         yield f"{first}: {advice}{others}"
 
 
@@ -98,5 +98,5 @@ def _same_address(hosts: Iterable[Host]) -> Iterator[str]:
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:_SHOWN])
-    return f"{shown} and {len(names) - _SHOWN} more hosts" if len(names) > _SHOWN else f"hosts {shown}"
+    others = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"hosts {', '.join(names[:_SHOWN])}{others}"

@@ -91,6 +91,9 @@ def _syntax_error(path: Path, error: yaml.YAMLError) -> InventoryError:
     hint = "look at this line and the one before: indentation, a missing colon, an open quote"
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         context = f" ({error.context})" if error.context else ""
+        if error.context and error.context_mark is not None:
+            # An open quote is noticed at the end of the file only.
+            context = f" ({error.context}, from line {error.context_mark.line + 1})"
         where = f"{path}:{error.problem_mark.line + 1}"
         return InventoryError(f"not valid YAML: {error.problem}{context}", where, hint)
     if isinstance(error, yaml.reader.ReaderError):
