@@ -47,6 +47,18 @@ def test_the_example_merges_metadata_of_all_group_and_host() -> None:
     assert hosts["dbb.example.com"] == {"disk": "hdd", "region": "us-east", "role": "db"}
 
 
+def test_the_example_of_the_documentation_loads(tmp_path: Path) -> None:
+    example = re.search(
+        r"```yaml\n(# hosts\.yml\n.*?)```", (PROJECT / "docs/inventory.md").read_text(), re.DOTALL
+    )
+    assert example is not None
+    (tmp_path / "hosts.yml").write_text(example[1])
+    hosts = {host.name: host for host in load_inventory(tmp_path).hosts}
+    assert len(hosts) == 4
+    assert hosts["db1.example.com"].address == "10.0.0.21"
+    assert hosts["web02.example.com"].metadata == {"disk": "ssd", "role": "web"}
+
+
 def test_a_thousand_hosts_load_in_less_than_half_a_second(tmp_path: Path) -> None:
     lines = ["all:", "  children:"]
     for group in range(10):
