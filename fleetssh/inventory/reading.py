@@ -65,7 +65,7 @@ def _effective_variables(tree: Tree, folder: Path) -> dict[str, Variables]:
     group_folder, host_folder = list_folder(folder / "group_vars"), list_folder(folder / "host_vars")
     group_files = {name: read_variables_for(name, group_folder) for name in sorted(tree.groups)}
     # Hosts in the same groups share the merged variables: there are far fewer sets of groups than hosts.
-    sets_of_groups = {host.groups for host in tree.hosts.values()}
+    sets_of_groups = sorted({host.groups for host in tree.hosts.values()}, key=sorted)
     shared = {groups: merge(_group_layers(groups, tree, group_files)) for groups in sets_of_groups}
     return {
         name: merge((shared[host.groups], host.variables, read_variables_for(name, host_folder)))
