@@ -413,6 +413,13 @@ def test_f082_a_follower_without_its_peer_is_unplaced_and_says_whom_it_waits_for
     assert refusals(layout, "f.service")["a"] == reason
 
 
+def test_each_follower_names_its_own_peer():
+    units = wants(want("1.service", machine_of=("a.service",)), want("2.service", machine_of=("b.service",)))
+    layout = place(units, up(A), {})
+    assert refusals(layout, "1.service") == {"a": "waits for a.service, which is not on any machine"}
+    assert refusals(layout, "2.service") == {"a": "waits for b.service, which is not on any machine"}
+
+
 def test_a_unit_that_follows_itself_is_a_circle():
     layout = place(wants(want("f.service", machine_of=("f.service",))), up(A), {})
     assert refusals(layout, "f.service") == {"a": "circular MachineOf: f.service -> f.service"}
@@ -512,6 +519,14 @@ def test_of_two_units_that_came_to_conflict_the_first_by_name_stays():
     layout = place(units, up(A, B), on(a=units))
     assert where(layout) == {"a.service": "a", "b.service": "b", "c.service": "a"}
     assert move(layout, "b.service").reason == "conflicts with a.service; least loaded (0 units)"
+
+
+def test_a_unit_that_leaves_for_another_reason_does_not_push_one_away_that_it_conflicts_with():
+    units = wants(
+        want("a.service", conflicts=("b.service",), machine_of=("gone.service",)), "b.service", "c.service"
+    )
+    layout = place(units, up(A, B), on(a=units))
+    assert [one.unit for one in layout.moves] == ["a.service"]
 
 
 def test_the_follower_of_a_unit_that_lost_its_place_to_a_conflict_goes_with_it():
@@ -678,6 +693,20 @@ def test_an_unplaced_replaced_unit_avoids_its_replacer_when_there_is_an_alternat
     layout = place(units, up(A, B), previous)
     assert move(layout, "old.service") == Move("old.service", None, B, "least loaded (3 units)")
     assert where(place(units, up(A), on(a=["new.service"])))["old.service"] == "a"
+
+
+def test_without_an_alternative_the_least_loaded_machine_with_a_replacer_is_chosen():
+    units = wants(
+        want("new@1.service", replaces=("old.service",)),
+        want("new@2.service", replaces=("old.service",)),
+        want("old.service", conflicts=("there.service",)),
+        "there.service",
+        "x.service",
+    )
+    previous = on(a=["new@1.service", "x.service"], b=["new@2.service"], c=["there.service"])
+    assert where(place(units, up(A, B, C), previous))["old.service"] == "b"
+    previous = on(a=["new@1.service"], b=["new@2.service", "x.service"], c=["there.service"])
+    assert where(place(units, up(A, B, C), previous))["old.service"] == "a"
 
 
 def test_a_chain_of_replacements_changes_places_on_two_machines():
