@@ -47,7 +47,8 @@ class Queues:
                 heapreplace(heap, (site.load, machine_id))
             elif not self._board.able(name, site):
                 entry = heappop(heap)
-                if not own:
+                # What a machine refuses one unit it refuses the whole kind, but for names of its own.
+                if not own or name in site.machine.occupied:
                     aside.append(entry)
             elif machine_id in taken:
                 fallback = fallback or site

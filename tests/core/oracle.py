@@ -46,6 +46,8 @@ class Oracle:
         needs = self.needs[name]
         if needs.machine_id is not None and needs.machine_id not in (machine.id, machine.id[:8]):
             return False
+        if name in machine.occupied:
+            return False
         return all(machine.metadata.get(key) in values for key, values in needs.metadata)
 
     def globals_with(self, machine: Machine, members: set[str]) -> list[str]:

@@ -70,7 +70,13 @@ def clusters(draw: st.DrawFn) -> Cluster:
         needs = draw(requirements(is_global=name in GLOBAL))
         wanted[name] = Wanted(Unit(name, b"", "", "", requirements=needs), draw(targets))
     machines = [
-        Machine(machine_id, f"host{number}", metadata=draw(metadata), health=draw(healths))
+        Machine(
+            machine_id,
+            f"host{number}",
+            metadata=draw(metadata),
+            health=draw(healths),
+            occupied=frozenset(draw(few(st.sampled_from(NAMES)))),
+        )
         for number, machine_id in enumerate(draw(st.lists(st.sampled_from(IDS), unique=True)))
     ]
     homes = st.sampled_from([*IDS, "9" * 32])
