@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from fleetssh import clock
 from fleetssh.core.errors import StoreError, UsageError
 from fleetssh.core.model import MachineRecord, State
 
@@ -84,7 +84,7 @@ def open_store(
     location: str | None,
     cluster: str,
     environ: Mapping[str, str],
-    now: Callable[[], float] = time.time,
+    now: Callable[[], float] = clock.now,
 ) -> Store:
     """Open the store at ``location``, making it when it isn't there yet.
 

@@ -50,8 +50,7 @@ def explained(path: Path) -> Iterator[None]:
     except (sqlite3.ProgrammingError, sqlite3.InterfaceError):
         raise  # our mistake, not the file's
     except sqlite3.Error as error:
-        # Python's own complaint about undecodable text has no code.
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+        code = _code(error)
         known = _REASONS.get(code) or _REASONS.get(code & _PRIMARY)
         reason, hint = known or ("cannot be used", RESTORE)
         raise StoreError(f"the state file {path} {reason} ({error})", hint) from error
@@ -59,6 +58,11 @@ def explained(path: Path) -> Iterator[None]:
         raise StoreError(f"this cannot be kept in the state file {path}: {error}") from error
     except OSError as error:
         raise StoreError(f"the state file {path} cannot be used: {error.strerror}") from error
+
+
+def _code(error: sqlite3.Error) -> int:
+    # Python's own complaint about undecodable text has no code.
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
 
 
 def damaged(path: Path, what: str) -> StoreError:
@@ -158,8 +162,7 @@ def _probe(path: Path) -> None:
         with closing(_connect(path, "mode=ro&immutable=1")) as connection:
             _check_content(path, connection)
     except sqlite3.DatabaseError as error:
-        code = error.sqlite_errorcode & _PRIMARY
-        if code != sqlite3.SQLITE_CORRUPT or not path.with_name(path.name + "-wal").exists():
+        if _code(error) & _PRIMARY != sqlite3.SQLITE_CORRUPT:
             raise
 
 

@@ -8,13 +8,15 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
+from fleetssh import clock
 from fleetssh.core.errors import StoreError, StoreHeld
 
 POLL_SECONDS = 0.05
 """Between two tries for the lock: too short for a person to notice, too long to load a computer."""
+
+MINUTE, HOUR, DAY = 60, 3600, 86400  # in seconds
 
 READ_BYTES = 4096
 """Of the lock file: several times what a holder writes."""
@@ -57,11 +59,9 @@ def held(holder: Holder | None, now: float) -> StoreHeld:
     """Return the error that names ``holder``, or nobody when it is not known who that is."""
     if holder is None:
         return StoreHeld("another controller is at work on this cluster", "wait for it to finish")
-    since = datetime.fromtimestamp(holder.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    seconds = max(0, round(now - holder.since))
     return StoreHeld(
         f"another controller is at work on this cluster: {holder.text} "
-        f"(process {holder.pid}), since {since}, {seconds} s ago",
+        f"(process {holder.pid}), for {_span(now - holder.since)}",
         f"wait for it to finish, or end process {holder.pid} if it hangs",
     )
 
@@ -74,6 +74,7 @@ def _acquire(descriptor: int, wait_seconds: float) -> bool:
     import tenacity  # costs 30 ms to import, and hardly ever is anybody in the way
 
     retrying = tenacity.Retrying(
+        sleep=clock.sleep,
         stop=tenacity.stop_after_delay(wait_seconds),
         wait=tenacity.wait_fixed(POLL_SECONDS),
         retry=tenacity.retry_if_result(lambda acquired: not acquired),
@@ -102,6 +103,18 @@ def _read(descriptor: int) -> Holder | None:
         return Holder(str(document["text"]), int(document["pid"]), float(document["since"]))
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _span(seconds: float) -> str:
+    """Return ``40 s``, ``5 min 3 s``, ``3 h 12 min`` or ``2 d 3 h``; a clock put back gives ``0 s``."""
+    whole = max(0, round(seconds))
+    if whole < MINUTE:
+        return f"{whole} s"
+    if whole < HOUR:
+        return f"{whole // MINUTE} min {whole % MINUTE} s"
+    if whole < DAY:
+        return f"{whole // HOUR} h {whole % HOUR // MINUTE} min"
+    return f"{whole // DAY} d {whole % DAY // HOUR} h"
 
 
 def _unusable(path: Path, error: OSError) -> StoreError:

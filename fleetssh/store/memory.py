@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
+from fleetssh import clock
 from fleetssh.core.model import MachineRecord, State
 from fleetssh.store import HISTORY_LIMIT, Event
 from fleetssh.store.changes import difference, require_parent
@@ -23,7 +23,7 @@ class MemoryStore:
     ``cluster`` fixes the cluster id, for simulations that must repeat exactly.
     """
 
-    def __init__(self, cluster: str | None = None, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, cluster: str | None = None, now: Callable[[], float] = clock.now) -> None:
         self._now = now
         self._state = State(cluster or secrets.token_hex(16))
         self._machines: dict[str, MachineRecord] = {}

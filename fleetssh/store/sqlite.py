@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
+from fleetssh import clock
 from fleetssh.core import codec
 from fleetssh.core.errors import StoreError
 from fleetssh.core.model import MachineRecord, Placement, Requirements, State, TargetState, Unit, Wanted
@@ -35,7 +35,7 @@ class SqliteStore:
     one computer.
     """
 
-    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path, now: Callable[[], float] = clock.now) -> None:
         self._path = path.absolute()
         self._now = now
         self._connection = open_database(self._path)

@@ -13,7 +13,7 @@ from fleetssh.store import Store
 from fleetssh.store.memory import MemoryStore
 from fleetssh.store.sqlite import SqliteStore
 
-NOW = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC
+NOW = 1_700_000_000.0
 
 Handles = tuple[Store, Store]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import shutil
 import sqlite3
 import stat
 import tempfile
@@ -75,6 +76,33 @@ def test_database_of_another_program_is_refused(path, mode):
     assert "is a SQLite database of another program" in refuse(path).message
 
 
+@pytest.mark.parametrize("unfinished", ["journal", "wal"])
+def test_unfinished_business_of_another_program_is_left_to_it(path, unfinished):
+    theirs = path.with_name("theirs.db")
+    with closing(sqlite3.connect(theirs, isolation_level=None)) as other:
+        other.execute(f"PRAGMA journal_mode = {'wal' if unfinished == 'wal' else 'persist'}")
+        other.execute("PRAGMA cache_size = 1")
+        other.execute("CREATE TABLE t (x)")
+        other.execute("BEGIN")
+        other.executemany("INSERT INTO t VALUES (?)", [("x" * 500,)] * 100)
+        if unfinished == "wal":
+            other.execute("COMMIT")
+        killed = path.with_name("killed.db")
+        for suffix in ("", f"-{unfinished}"):
+            shutil.copy(f"{theirs}{suffix}", f"{killed}{suffix}")
+        rest = Path(f"{killed}-{unfinished}").read_bytes()
+    assert "is a SQLite database of another program" in refuse(killed).message
+    assert Path(f"{killed}-{unfinished}").read_bytes() == rest
+
+
+def test_file_without_a_cluster_is_not_even_opened(path):
+    with closing(sqlite3.connect(path)) as vandal:
+        vandal.execute("DELETE FROM meta")
+        vandal.commit()
+    with pytest.raises(StoreError, match="does not say which cluster"):
+        SqliteStore(path)
+
+
 def test_newer_schema_is_refused(path):
     with closing(sqlite3.connect(path)) as newer:
         newer.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
@@ -89,6 +117,7 @@ def test_newer_schema_is_refused(path):
         ("DELETE FROM meta", "is damaged: it does not say which cluster"),
         ("DROP TABLE meta", "cannot be used .*no such table: meta"),
         ("PRAGMA user_version = 0", "is damaged: it does not say which cluster"),
+        ("UPDATE meta SET cluster = CAST(x'ff' AS TEXT)", "is damaged .*decode to UTF-8"),
         ("DROP TABLE placement", "cannot be used .*no such table: placement"),
         (
             "UPDATE text SET bytes = x'00' WHERE rowid = 1",

@@ -46,9 +46,12 @@ def finish(child: subprocess.Popen[str]) -> list[str]:
 
 def kill(child: subprocess.Popen[str]) -> str:
     """Kill a child and return what it had still said."""
-    child.send_signal(signal.SIGKILL)
-    output, _ = child.communicate(timeout=60)
-    return output
+    assert child.stdout is not None
+    with child.stdout as output:
+        child.send_signal(signal.SIGKILL)
+        rest = output.read()  # communicate() would forget what readline() has read ahead
+    child.wait(60)
+    return rest
 
 
 def test_only_the_owner_can_read_anything(tmp_path):
@@ -94,6 +97,8 @@ def test_text_is_stored_once_and_removed_with_its_last_unit(path):
         assert texts() == [b"own", b"shared"]
         state = store.commit(replace(state, wanted=make_wanted(units[1])))
         assert texts() == [b"shared"]
+        state = store.commit(replace(state, wanted=make_wanted(make_unit("web@1.service", b"new"))))
+        assert texts() == [b"new"]
         store.commit(replace(state, wanted={}))
         assert texts() == []
 
@@ -150,7 +155,7 @@ def test_hold_ends_when_its_process_is_killed(path):
     assert child.stdout is not None
     assert child.stdout.readline() == "held\n"
     with closing(SqliteStore(path)) as store:
-        message = rf"the other one, looking \(process {child.pid}\), since \d{{4}}-"
+        message = rf"the other one, looking \(process {child.pid}\), for \d+ s"
         with pytest.raises(StoreHeld, match=message), store.hold("ann", 0):
             pass
         kill(child)
