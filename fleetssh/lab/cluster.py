@@ -115,6 +115,7 @@ class Lab:
                 _each(self._ledger.read_machines(), lambda entry: power.cut_power(site, entry))
             names = self._names()
             cgroups.end_all(names.group)
+            machine.sweep_runtime(names.all_containers)
             network.remove_all(names)
             self._files.remove()
 

@@ -194,12 +194,12 @@ def cut_power(blueprint: Blueprint, leader: Process | None) -> None:
 
 
 def sweep_runtime(container: str) -> None:
-    """Remove what a killed systemd-nspawn leaves in /run (newer ones mount something there)."""
-    for folder in (RUNTIME / "propagate" / container, RUNTIME / "unix-export" / container):
+    """Remove what a killed systemd-nspawn leaves in /run; ``container`` is one's name or a glob pattern."""
+    for folder in RUNTIME.glob(f"*/{container}"):
+        # Version 256 and newer mount something on theirs.
         if folder.is_mount():
             programs.run(["umount", "--lazy", str(folder)])
-        if folder.is_dir():
-            folder.rmdir()
+        folder.rmdir()
 
 
 def power_off(leader: Process | None) -> bool:

@@ -47,6 +47,11 @@ class Names:
         """True for the bridge and its ports."""
         return re.fullmatch(rf"{self.bridge}(m[0-9]+)?", link) is not None
 
+    @property
+    def all_containers(self) -> str:
+        """A glob pattern over what systemd-nspawn calls the lab's machines."""
+        return f"{self.lab}-{self.digest}-m*"
+
     def container(self, number: int) -> str:
         """What systemd-nspawn calls the machine; unique on this computer."""
         return f"{self.lab}-{self.digest}-{machine_name(number)}"
