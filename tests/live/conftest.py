@@ -145,7 +145,8 @@ def wait_for(condition: object, seconds: float = 30.0, what: str = "condition") 
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Three real machines for the whole run."""
     assert os.geteuid() == 0, "the live tests need root: the lab makes real machines"
-    lab = Lab.open("live", tmp_path_factory.mktemp("lab"))
+    name = os.environ.get("FLEETSSH_TEST_LAB", "live")  # two runs side by side need two names
+    lab = Lab.open(name, tmp_path_factory.mktemp("lab"))
     try:
         lab.up(3, lambda text: print(text, file=sys.stderr))  # noqa: T201
         yield lab
