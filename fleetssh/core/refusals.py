@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from fleetssh.core.abilities import Board, Site, short
 from fleetssh.core.model import Health, Refusal
+from fleetssh.core.relations import NOTHING
 
 UNFIT_HEALTH = {Health.DOUBTFUL: "in doubt: not answering", Health.LOST: "lost: it no longer answers"}
 
@@ -21,12 +22,13 @@ class Refusals:
     def __init__(self, board: Board) -> None:
         self._board = board
         self._shared: dict[object, tuple[Refusal, ...]] = {}
+        self._occupied = NOTHING.union(*(machine.occupied for machine in board.machines.values()))
 
     def of(self, name: str) -> tuple[Refusal, ...]:
         """For each machine that ``name`` is not on, by id: why it cannot take it now, or that it could."""
         needs, relations = self._board.requirements[name], self._board.relations
-        if needs.machine_of or needs.is_global or name in self._board.where:
-            return self._tell(name)
+        if needs.machine_of or needs.is_global or name in self._board.where or name in self._occupied:
+            return self._tell(name)  # its refusals name what is its alone
         key = needs.machine_id, needs.metadata, relations.declared.get(name), relations.matched.get(name)
         if key not in self._shared:
             self._shared[key] = self._tell(name)

@@ -763,6 +763,15 @@ def test_an_unplaced_unit_has_one_refusal_for_each_machine_by_id():
     ]
 
 
+def test_a_name_that_a_machine_has_for_itself_is_refused_to_that_unit_alone():
+    units = wants(want("a.service", metadata=SSD), want("b.service", metadata=SSD), want("c.service"))
+    taken = Machine(A, "host-a", metadata={"disk": "hdd"}, occupied=frozenset({"a.service", "c.service"}))
+    layout = place(units, [taken], on(a=["c.service"]))
+    assert refusals(layout, "a.service") == {"a": "has a unit of its own by that name"}
+    assert refusals(layout, "b.service") == {"a": "needs metadata disk=ssd, has disk=hdd"}
+    assert move(layout, "c.service").reason == "has a unit of its own by that name"
+
+
 EXPLAINED = wants(
     want("f.service", machine_of=("x.service",)),
     want("g.service", is_global=True, metadata=SSD),
