@@ -17,6 +17,8 @@ OWN_UNIT_FOLDERS = (
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
     "/run/systemd/transient",
+    "/run/systemd/generator.early",
     "/run/systemd/generator",
+    "/run/systemd/generator.late",
 )
 """Where a machine keeps units of its own. A name found there is never overwritten or shadowed."""

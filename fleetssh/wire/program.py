@@ -1,8 +1,8 @@
 """The fixed part of a visit's program: POSIX sh functions that look at a machine and change it.
 
 The machine needs sh, coreutils and systemd. Names of units hold only ``[0-9A-Za-z:_.\\@-]``, so lists of
-names live in plain variables. Every function is only defined here; the last line of a visit calls ``visit``
-with the visit's mark, so a program cut off half way does nothing at all.
+names live in plain variables. Every function is only defined here; ``script`` puts them, and what calls
+them, into one ``{ }``: a program cut off anywhere is a syntax error and does nothing at all.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ exec </dev/null 2>/dev/null
 nl='
 '
 say() {{ printf '%s\n' "$*"; }}
-tell() {{ printf 'FLEETSSH %s %s\n' "$mark" "$*"; }}
+# On a line of its own, even when the text before it ended without a newline
+tell() {{ printf '\nFLEETSSH %s %s\n' "$mark" "$*"; }}
 first() {{ v=; [ -r "$1" ] && IFS= read -r v <"$1"; printf '%s=%s\n' "$2" "$v"; }}
 
 facts() {{
@@ -40,7 +41,8 @@ facts() {{
   first /proc/loadavg loadavg
   first /sys/devices/system/cpu/online cpus
   [ -d /run/systemd/system ] && say systemd=yes
-  tell os; cat /etc/os-release; head -n 3 /proc/meminfo
+  tell os; cat /etc/os-release
+  tell memory; head -n 3 /proc/meminfo
   tell conf; [ -r {paths.CONF} ] && cat {paths.CONF}
   tell addresses; ip -o addr show scope global
   tell systemd; systemctl show --no-pager -p Version -p SystemState -p Architecture
@@ -73,16 +75,16 @@ files() {{
   for f in $ours; do [ {paths.LINKS}/"$f" -ef "$f" ] || say "$f"; done
 }}
 
-# Sets: alive (names that run, start, stop or have failed), bad (ours that failed or restart in a loop)
+# Sets: alive (names that run, start, stop or have failed), bad (ours that failed or restart in a loop).
+# Without the units section systemd did not answer: that is not the same as "nothing runs".
 states() {{
-  list=$(systemctl list-units --all --plain --no-legend --no-pager --full)
-  tell units; say "$list"
+  list=$(systemctl list-units --all --plain --no-legend --no-pager --full) && {{ tell units; say "$list"; }}
   alive=; failed=
   old=$IFS; IFS=$nl
   for line in $list; do
     IFS=' '; set -- $line; IFS=$nl
     case $3 in inactive|'') ;; *) alive="$alive$nl$1";; esac
-    case $3/$4 in failed/*|*/auto-restart) failed="$failed$nl$1";; esac
+    case $3/$4 in failed/*|*/auto-restart*) failed="$failed$nl$1";; esac
   done
   IFS=$old
   bad=
@@ -121,18 +123,20 @@ run() {{ action=$1; shift; said=$("$@" 2>&1); outcome "$action" $? "$said"; }}
 
 trouble() {{ tell trouble "$1"; say "$2"; }}
 
-# A file of ours could not be written: is there no room, or may nothing be written at all?
+# A file of ours could not be written: may nothing be written at all, or is there no room? The error's text
+# tells; some shells' test -w says that root may write anywhere.
 unwritable() {{
-  if [ -d {paths.FLEET} ] && [ ! -w {paths.FLEET} ]; then
-    trouble read-only "$1"
-  else
-    trouble disk-full "$1"
-  fi
+  case $1 in
+    *Read-only*) trouble read-only "$1" ;;
+    *) trouble disk-full "$1" ;;
+  esac
 }}
 
 prepare() {{
   said=$(mkdir -p -m 0755 {paths.FLEET} {paths.UNITS} 2>&1) || {{ unwritable "$said"; return 1; }}
-  {{ exec 9>>{paths.LOCK}; }} || {{ unwritable "cannot open {paths.LOCK}"; return 1; }}
+  # Tried in a subshell first: a shell whose own exec cannot open a file ends at once.
+  said=$({{ : >>{paths.LOCK}; }} 2>&1) || {{ unwritable "$said"; return 1; }}
+  exec 9>>{paths.LOCK}
   if command -v flock >/dev/null && ! flock -w {LOCK_WAIT_SECONDS} 9; then
     trouble busy "another visit holds {paths.LOCK}"; return 1
   fi
@@ -153,7 +157,7 @@ guard() {{
   for f; do
     own=
     for folder in {" ".join(paths.OWN_UNIT_FOLDERS)}; do
-      [ -e "$folder/$f" ] && {{ own=$folder/$f; break; }}
+      [ -e "$folder/$f" ] || [ -L "$folder/$f" ] && {{ own=$folder/$f; break; }}
     done
     [ -z "$own" ] && [ -e {paths.LINKS}/"$f" ] && [ ! {paths.LINKS}/"$f" -ef {paths.UNITS}/"$f" ] &&
       own={paths.LINKS}/$f
@@ -180,19 +184,24 @@ write_manifest() {{
     done
     IFS=$old
   fi
-  said=$(printf '%s' "$text" 2>&1 >{paths.FLEET}/manifest.new) &&
+  said=$({{ printf '%s' "$text" >{paths.FLEET}/manifest.new; }} 2>&1) &&
     said=$(mv -f {paths.FLEET}/manifest.new {paths.MANIFEST} 2>&1) || {{ unwritable "$said"; return 1; }}
 }}
 
 # stage NAME TEXT: a unit file into the staging folder
 stage() {{
   mine "$1" || return 0
-  said=$(printf '%s' "$2" 2>&1 >{paths.FLEET}/stage/"$1") || full="$said "
+  said=$({{ printf '%s' "$2" >{paths.FLEET}/stage/"$1"; }} 2>&1) || full="$said "
   staged="$staged $1"
 }}
 
+# Before anything is stopped: a full disk must stop nothing.
+all_staged() {{
+  [ -z "$full" ] && return 0
+  unwritable "$full"; rm -rf {paths.FLEET}/stage; return 1
+}}
+
 install_staged() {{
-  [ -n "$full" ] && {{ unwritable "$full"; return 1; }}
   [ -n "$staged" ] || return 0
   said=$(cd {paths.FLEET}/stage && mv -f -- $staged {paths.UNITS}/ 2>&1) ||
     {{ unwritable "$said"; return 1; }}
@@ -204,16 +213,18 @@ link() {{
   run link ln -sf -- $targets {paths.LINKS}/
 }}
 
-# halt SECONDS NAME...: stops units and sees them stopped; false when one still runs (rule 5)
+# halt SECONDS NAME...: stops units and sees them stopped; false when one still runs, and when systemd does
+# not say how each one is (rule 5)
 halt() {{
-  limit=$1; shift
+  limit=$1; shift; n=0
   run stop timeout "$limit" systemctl --no-ask-password stop -- "$@"
   for f in $(systemctl is-active -- "$@"); do
     case $f in
-      active|reloading|activating|deactivating|refreshing)
-        trouble stopping "still $f after $limit s: $*"; return 1 ;;
+      inactive|failed) n=$((n + 1)) ;;
+      *) trouble stopping "still $f after $limit s: $*"; return 1 ;;
     esac
   done
+  [ "$n" -eq $# ] || {{ trouble stopping "systemd does not say whether these have stopped: $*"; return 1; }}
 }}
 
 remove() {{

@@ -27,6 +27,12 @@ from fleetssh.wire.script import MANIFEST_VERSION
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 """A machine with 10,000 units answers about 3 MB; whatever says more is not answering us."""
 
+MAX_DIGITS = 18
+"""Digits in a number that a machine may say: what fits in 64 bits."""
+
+NO_MACHINE_ID = frozenset({"", "uninitialized"})
+"""What /etc/machine-id holds before systemd has chosen one: an image's first boot (machine-id(5))."""
+
 TROUBLES: Mapping[str, Failure] = {
     "read-only": Failure.READ_ONLY,
     "disk-full": Failure.DISK_FULL,
@@ -47,13 +53,20 @@ class Section:
         """First word of the frame."""
         return self.words[0]
 
+    def arguments(self, count: int) -> tuple[str, ...]:
+        """The other words. Raises WireError when they are not ``count``."""
+        if len(self.words) != count + 1:
+            raise WireError(f"the reply has the frame {' '.join(self.words)!r}")
+        return self.words[1:]
+
 
 def read_reply(host: str, address: str, mark: str, output: bytes, seen_at: float) -> Sighting:
     """The sighting that ``output`` describes.
 
     Whatever stands before the first frame (a banner, a shell that talks) is ignored. A reply without its
-    last frame gives ``Unreached`` with ``HALF``; one from a machine without systemd ``NO_SYSTEMD``.
-    Raises WireError for a complete reply that makes no sense: that is a defect, not a state of a machine.
+    last frame, or in which systemd did not say what runs, gives ``Unreached`` with ``HALF``; one from a
+    machine without systemd ``NO_SYSTEMD``. Raises WireError for a complete reply that makes no sense: that
+    is a defect, not a state of a machine.
     """
     sections = list(split_sections(mark, output))
     if not sections or sections[0].name != "begin" or sections[-1].name != "end":
@@ -63,8 +76,10 @@ def read_reply(host: str, address: str, mark: str, output: bytes, seen_at: float
     facts = _facts(named)
     if "systemd=yes" not in named.get("facts", ()):
         return Unreached(host, Failure.NO_SYSTEMD, "it does not run systemd", seen_at)
-    if not facts.machine_id:
+    if facts.machine_id in NO_MACHINE_ID:
         return Unreached(host, Failure.NO_SYSTEMD, "its /etc/machine-id is empty", seen_at)
+    if "units" not in named:
+        return Unreached(host, Failure.HALF, "systemd there does not say which units run", seen_at)
     manifest = parse_manifest(named.get("manifest", ()))
     digests = dict(_digests(named.get("files", ())))
     ours = {entry.name for entry in manifest.entries}
@@ -75,7 +90,7 @@ def read_reply(host: str, address: str, mark: str, output: bytes, seen_at: float
         manifest,
         found=_found(manifest, digests, sections, named),
         strangers=tuple(sorted(set(digests) - ours)),
-        occupied={s.words[1]: s.words[2] for s in sections if s.name == "occupied"},
+        occupied=dict(_occupied(sections)),
         outcomes=tuple(_outcomes(sections)),
         seen_at=seen_at,
     )
@@ -104,7 +119,7 @@ def _facts(named: Mapping[str, tuple[str, ...]]) -> Facts:
     plain = dict(_pairs(named.get("facts", ())))
     system = dict(_pairs(named.get("os", ())))
     manager = dict(_pairs(named.get("systemd", ())))
-    memory = {key: rest for key, _, rest in (line.partition(":") for line in named.get("os", ()))}
+    memory = {key: rest for key, _, rest in (line.partition(":") for line in named.get("memory", ()))}
     return Facts(
         machine_id=plain.get("machine_id", ""),
         boot_id=plain.get("boot_id", ""),
@@ -144,8 +159,9 @@ def count_cpus(online: str) -> int:
     count = 0
     for part in online.split(","):
         low, _, high = part.partition("-")
-        if low.isdigit() and (high.isdigit() or not high):
-            count += int(high or low) - int(low) + 1
+        first, last = _whole(low), _whole(high or low)
+        if first is not None and last is not None:
+            count += max(0, last - first + 1)
     return count
 
 
@@ -175,8 +191,12 @@ def _systemd_version(version: str) -> str:
 
 
 def _kibibytes(value: str) -> int:
-    number = value.split()[:1]
-    return int(number[0]) * 1024 if number and number[0].isdigit() else 0
+    return (_whole(value.partition("kB")[0].strip()) or 0) * 1024
+
+
+def _whole(value: str) -> int | None:
+    """A number in ASCII digits, else ``None``: int() takes other digits too, and refuses very long ones."""
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS else None
 
 
 def _number(value: str) -> float:
@@ -195,17 +215,19 @@ def parse_manifest(lines: tuple[str, ...]) -> Manifest:
     if not content:
         return Manifest()
     head = content[0].split(" ")
-    if len(head) != 4 or head[0] != "fleetssh" or not head[3].isdigit():
+    fence = _whole(head[-1])
+    if len(head) != 4 or head[0] != "fleetssh" or fence is None:
         raise WireError(f"the manifest begins with {content[0]!r}")
     if head[1] != str(MANIFEST_VERSION):
         raise WireError(f"the manifest has version {head[1]}, this program knows {MANIFEST_VERSION}")
     entries = []
     for line in content[1:]:
         fields = line.split(" ")
-        if len(fields) != 4 or fields[0] not in set(TargetState) or not fields[1].isdigit():
+        generation = _whole(fields[1]) if len(fields) == 4 else None
+        if generation is None or fields[0] not in set(TargetState):
             raise WireError(f"the manifest has the line {line!r}")
-        entries.append(ManifestEntry(fields[3], fields[2], TargetState(fields[0]), int(fields[1])))
-    return Manifest(head[2], int(head[3]), tuple(entries))
+        entries.append(ManifestEntry(fields[3], fields[2], TargetState(fields[0]), generation))
+    return Manifest(head[2], fence, tuple(entries))
 
 
 def _digests(lines: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -262,9 +284,12 @@ def _endings(named: Mapping[str, tuple[str, ...]]) -> dict[str, Ending]:
     for line in named.get("jobs", ()):
         if not line.startswith("{"):
             continue
-        record = json.loads(line)
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise WireError(f"the reply has the job record {line[:80]!r}") from error
         name = record.get("UNIT")
-        if name in endings:
+        if isinstance(name, str) and name in endings:
             endings[name] = _ending(record.get("JOB_TYPE"), record.get("JOB_RESULT"))
     return endings
 
@@ -275,19 +300,26 @@ def _ending(job: object, result: object) -> Ending:
     return Ending.BY_ITSELF if result == "done" else Ending.START_FAILED
 
 
+def _occupied(sections: list[Section]) -> Iterator[tuple[str, str]]:
+    """Names that the machine has units of its own by, and where those are."""
+    for section in sections:
+        if section.name == "occupied":
+            name, place = section.arguments(2)
+            yield name, place
+
+
 def _details(sections: list[Section], named: Mapping[str, tuple[str, ...]]) -> dict[str, Detail]:
-    logs = {s.words[1]: tuple(line for line in s.lines if line) for s in sections if s.name == "log"}
+    logs = {s.arguments(1)[0]: tuple(filter(None, s.lines)) for s in sections if s.name == "log"}
     details: dict[str, Detail] = {}
     for block in "\n".join(named.get("details", ())).split("\n\n"):
         values = dict(_pairs(tuple(block.split("\n"))))
         name = values.get("Id", "")
         if not name:
             continue
-        status = values.get("ExecMainStatus", "")
         details[name] = Detail(
             result=values.get("Result", ""),
             exit_code=values.get("ExecMainCode", ""),
-            exit_status=int(status) if status.isdigit() else None,
+            exit_status=_whole(values.get("ExecMainStatus", "")),
             load_error=values.get("LoadError", "").partition('"')[2].strip(' "'),
             log=logs.get(name, ()),
         )
@@ -304,13 +336,11 @@ def _outcomes(sections: list[Section]) -> Iterator[Outcome]:
             case "outcome" if len(section.words) == 3 and section.words[1] in set(Action):
                 yield Outcome(Action(section.words[1]), "", section.words[2] == "0", text)
             case "shadowed":
-                place = section.words[2]
-                yield Outcome(
-                    Action.WRITE, section.words[1], False, f"the machine has a unit of its own there: {place}"
-                )
+                name, place = section.arguments(2)
+                yield Outcome(Action.WRITE, name, False, f"the machine has a unit of its own there: {place}")
             case "trouble":
-                failure = TROUBLES.get(section.words[1])
-                said = f"{failure}: {text}" if failure else text
-                yield Outcome(Action.STOP if section.words[1] == "stopping" else Action.NOTE, "", False, said)
+                (kind,) = section.arguments(1)
+                said = f"{TROUBLES[kind]}: {text}" if kind in TROUBLES else text
+                yield Outcome(Action.STOP if kind == "stopping" else Action.NOTE, "", False, said)
             case _:
                 pass

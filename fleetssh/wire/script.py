@@ -49,28 +49,26 @@ def write_act(
 ) -> Visit:
     """A visit that carries out ``plan`` on a machine whose manifest is ``found``, then looks.
 
-    Order (fleet 5.2): stop, remove, write, one daemon-reload however many files, restart, start. The
-    manifest is written before the first file and again after the last start, so a visit cut off in the
-    middle leaves a manifest that names every file of ours. With ``block`` false, start jobs are not
-    waited for.
+    Order (fleet 5.2): stop, remove, write, one daemon-reload however many files, restart, start. New texts
+    are staged before all that, so a full disk stops nothing. The manifest is written before the first
+    file and again after the last start, so a visit cut off in the middle leaves a manifest that names every
+    file of ours. With ``block`` false, start jobs are not waited for.
     """
-    body = ["act", "look"]
-    return _visit(mark, become, body, "\n".join(_act(plan, found, cluster, block)))
+    return _visit(mark, become, [*_act(plan, found, cluster, block), "act", "look"])
 
 
-def _visit(mark: str, become: bool, body: list[str], act: str = "") -> Visit:
+def _visit(mark: str, become: bool, body: list[str]) -> Visit:
+    """The whole program is one compound command: a shell runs none of it before it has read its last byte,
+    so a program cut off anywhere (the connection broke while it was sent) is a syntax error."""
     command = f"sudo -n -- {SHELL}" if become else SHELL
     lines = [
+        "{",
         f"mark={quote(mark)}; started=; staged=; full=; shadowed=",
         FUNCTIONS,
-        act,
-        "visit() {",
-        f'  [ "$1" = {quote(mark)} ] || return',
-        "  printf '\\n'; tell begin",
-        *(f"  {call}" for call in body),
-        "  tell end",
+        "tell begin",
+        *body,
+        "tell end",
         "}",
-        f"visit {quote(mark)}",
     ]
     return Visit(mark, command, "\n".join(lines).encode())
 
@@ -82,22 +80,24 @@ def _act(plan: MachinePlan, found: Manifest, cluster: str, block: bool) -> Itera
     yield f"prepare {quote(cluster)} || return"
     for chunk in _chunks(sorted({step.unit for step in plan.steps if step.unit})):
         yield f"guard shadowed {words(chunk)}"
+    for step in plan.steps:
+        if step.action is Action.WRITE:
+            yield f"stage {quote(step.unit)} {quote(plan.units[step.unit].unit.text.decode())}"
+    yield "all_staged || return"
     yield f"write_manifest {quote(before)} || return"
     for action, steps in groupby(plan.steps, key=lambda step: step.action):
         names = [step.unit for step in steps]
-        yield from _files(names, plan.units) if action is Action.WRITE else _jobs(action, names, block)
+        yield from _install(names, plan.units) if action is Action.WRITE else _jobs(action, names, block)
     if any(step.action in (Action.START, Action.RESTART) for step in plan.steps):
         yield f"sleep {SETTLE_SECONDS}"
     yield f"write_manifest {quote(after)}"
     yield "}"
 
 
-def _files(names: list[str], units: Mapping[str, Wanted]) -> Iterator[str]:
-    for name in names:
-        yield f"stage {quote(name)} {quote(units[name].unit.text.decode())}"
+def _install(names: list[str], units: Mapping[str, Wanted]) -> Iterator[str]:
     yield "install_staged || return"
     for chunk in _chunks([name for name in names if units[name].unit.installs]):
-        yield f"mine {words(chunk)} && run enable systemctl --runtime --no-reload -q enable -- $names"
+        yield f"mine {words(chunk)} && run write systemctl --runtime --no-reload -q enable -- $names"
 
 
 def _jobs(action: Action, names: list[str], block: bool) -> Iterator[str]:
