@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fleetssh.core.errors import StoreError
-from fleetssh.core.model import Requirements
+from fleetssh.core.model import Requirements, Seen, TargetState
 
 REQUIREMENTS_VERSION = 1
 """Grows when a reader of the old form would misunderstand the new one."""
@@ -76,6 +76,27 @@ def decode_metadata(text: str) -> dict[str, str]:
     if not all(isinstance(value, str) for value in document.values()):
         raise _damaged(text)
     return document
+
+
+def encode_seen(seen: tuple[Seen, ...]) -> str:
+    """Return a JSON list with one list of five strings for each unit."""
+    return _ENCODER.encode([(s.name, s.target, s.load, s.active, s.sub) for s in seen])
+
+
+def decode_seen(text: str) -> tuple[Seen, ...]:
+    """Return what ``encode_seen`` was given; raises ``StoreError`` for anything else."""
+    rows = _json(text)
+    if not isinstance(rows, list):
+        raise _damaged(text)
+    return tuple(_seen(_strings(row, text), text) for row in rows)
+
+
+def _seen(fields: tuple[str, ...], text: str) -> Seen:
+    try:
+        name, target, load, active, sub = fields
+        return Seen(name, TargetState(target), load, active, sub)
+    except ValueError as error:
+        raise _damaged(text) from error
 
 
 def _json(text: str) -> Any:

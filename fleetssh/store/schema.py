@@ -55,7 +55,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             last_good REAL NOT NULL,
             missed INTEGER NOT NULL,
             failure TEXT NOT NULL,
-            lost INTEGER NOT NULL
+            lost INTEGER NOT NULL,
+            seen TEXT NOT NULL
         ) STRICT, WITHOUT ROWID
         """,
         """

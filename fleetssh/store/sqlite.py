@@ -22,7 +22,7 @@ _UNITS = """
     FROM unit ORDER BY name
 """
 _MACHINES = """
-    SELECT host, machine_id, boot_id, address, metadata, last_good, missed, failure, lost
+    SELECT host, machine_id, boot_id, address, metadata, last_good, missed, failure, lost, seen
     FROM machine ORDER BY host
 """
 _EVENTS = "SELECT at, who, kind, subject, text FROM event ORDER BY id DESC LIMIT ?"
@@ -76,7 +76,7 @@ class SqliteStore:
             return
         with self._transaction("IMMEDIATE"):
             self._connection.executemany("DELETE FROM machine WHERE host = ?", hosts)
-            self._connection.executemany("REPLACE INTO machine VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            self._connection.executemany("REPLACE INTO machine VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def record(self, events: Iterable[Event]) -> None:
         """Append to the bounded history."""
@@ -224,6 +224,7 @@ def _machine_row(record: MachineRecord) -> tuple[Any, ...]:
         record.missed,
         record.failure,
         record.lost,
+        codec.encode_seen(record.seen),
     )
 
 
@@ -237,6 +238,7 @@ def _record(
     missed: int,
     failure: str,
     lost: int,
+    seen: str,
 ) -> MachineRecord:
     return MachineRecord(
         host=host,
@@ -248,4 +250,5 @@ def _record(
         missed=missed,
         failure=failure,
         lost=bool(lost),
+        seen=codec.decode_seen(seen),
     )

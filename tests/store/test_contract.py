@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetssh.core.errors import StoreConflict, StoreError, StoreHeld
-from fleetssh.core.model import MachineRecord, Placement, State, TargetState, Wanted
+from fleetssh.core.model import MachineRecord, Placement, Seen, State, TargetState, Wanted
 from fleetssh.store import HISTORY_LIMIT, Event
 from tests.store.samples import FULL_REQUIREMENTS, NOW, OPENERS, Handles, fill, make_unit, make_wanted
 
@@ -218,6 +218,17 @@ RECORDS = st.builds(
     missed=st.integers(0, 100),
     failure=st.text(max_size=4),
     lost=st.booleans(),
+    seen=st.lists(
+        st.builds(
+            Seen,
+            st.text(max_size=4),
+            st.sampled_from(TargetState),
+            st.just("loaded"),
+            st.text(max_size=4),
+            st.just("running"),
+        ),
+        max_size=2,
+    ).map(tuple),
 )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetssh.core.model import MachineRecord, Placement, Requirements, State, TargetState, Wanted
+from fleetssh.core.model import MachineRecord, Placement, Requirements, Seen, State, TargetState, Wanted
 from fleetssh.store import Event
 from fleetssh.store.schema import MIGRATIONS, migrate, version_of
 from fleetssh.store.sqlite import SqliteStore
@@ -43,8 +43,9 @@ def test_file_of_the_oldest_schema_opens_with_everything_in_it(tmp_path):
             wanted={unit.name: Wanted(unit, TargetState.LAUNCHED, 3)},
             placements={unit.name: Placement(unit.name, "m1", "least loaded")},
         )
+        seen = Seen(unit.name, TargetState.LAUNCHED, "loaded", "active", "running")
         record = MachineRecord(
-            "h1", "m1", "b1", "10.1.1.1", {"region": "eu"}, 1700000000.5, 2, "timed out", True
+            "h1", "m1", "b1", "10.1.1.1", {"region": "eu"}, 1700000000.5, 2, "timed out", True, (seen,)
         )
         assert store.machines() == {"h1": record}
         assert store.history(5) == (Event(1700000000.5, "ann", "start", unit.name, "launched"),)
