@@ -140,18 +140,21 @@ def format_manifest(manifest: Manifest) -> str:
 
 
 def _before(plan: MachinePlan, found: Manifest, cluster: str) -> Manifest:
-    """Names every file that is or will be ours. What is about to start is only ``loaded`` until it was."""
+    """Names every file that is or will be ours. What is about to start is only ``loaded`` until it was;
+    what is about to stop stays ``launched``, or a visit cut off before that would leave it running."""
     entries = {entry.name: entry for entry in found.entries}
+    starting = {step.unit for step in plan.steps if step.action is Action.START}
     for step in plan.steps:
-        match step.action:
-            case Action.WRITE:
-                wanted = plan.units[step.unit]
-                entries[step.unit] = ManifestEntry(step.unit, wanted.unit.digest, TargetState.LOADED, 0)
-            case Action.START if step.unit in entries:
-                old = entries[step.unit]
-                entries[step.unit] = ManifestEntry(old.name, old.digest, TargetState.LOADED, old.generation)
-            case _:
-                pass
+        if step.action not in (Action.WRITE, Action.START):
+            continue
+        old = entries.get(step.unit)
+        launched = old and old.target is TargetState.LAUNCHED and step.unit not in starting
+        entries[step.unit] = ManifestEntry(
+            step.unit,
+            plan.units[step.unit].unit.digest,
+            TargetState.LAUNCHED if launched else TargetState.LOADED,
+            old.generation if old else 0,
+        )
     return Manifest(cluster, found.fence, _sorted(entries.values()))
 
 
