@@ -23,22 +23,22 @@ def mend(
     """Steps that make one unit on one machine what the operator wants; none when it is so already.
 
     ``why_here`` is the reason of its placement, ``resting`` names the units that have failed there or are
-    not to run: what is bound to one of them stays down with it. fleet's table (5.2), with systemd's real state in place of an agent's memory: a unit that somebody stopped is
-    started again; one that failed or ended by itself is left to systemd's ``Restart=`` and to ``retry``.
+    not to run: what is bound to one of them stays down with it. fleet's table (5.2), with systemd's real
+    state in place of an agent's memory: a unit that somebody stopped is started again; one that failed or
+    ended by itself is left to systemd's ``Restart=`` and to ``retry``.
     """
     name = wanted.unit.name
     launched = wanted.target is TargetState.LAUNCHED
     if found is None:
         return _write(name, why_here, start=launched)
-    if found.digest is None:
-        start = launched and found.active not in RUNNING
-        return _write(name, "its file was deleted by hand", start=start)
-    if found.digest != wanted.unit.digest:
+    if found.digest not in (None, wanted.unit.digest):
         return _rewrite(wanted, found)
     if launched:
         steps = _launch(wanted, found, retry, resting)
     else:
         steps = _hold(wanted, found)
+    if found.digest is None:
+        return [Step(Action.WRITE, name, "its file was deleted by hand"), *steps]
     if not found.linked:
         steps = [Step(Action.LINK, name, "systemd's link to its file was removed by hand"), *steps]
     return steps or _note(wanted, found)
