@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from fleetssh.core.mending import follow, mend, release
+from fleetssh.core.mending import RUNNING, follow, mend, release
 from fleetssh.core.model import (
     Action,
     Ending,
@@ -43,12 +43,9 @@ def make_plan(
     """
     reached = [(m, s) for m in machines if isinstance(s := sightings.get(m.host), Reached)]
     belongs = {machine.id: _belonging(state, layout, machine.id) for machine in machines}
-    arriving = {
-        name
-        for machine, sighting in reached
-        for name in belongs[machine.id]
-        if name not in {found.entry.name for found in sighting.found}
-    }
+    arriving: set[str] = set()
+    for machine, sighting in reached:
+        arriving |= belongs[machine.id].keys() - {f.entry.name for f in sighting.found if f.active in RUNNING}
     leaving: list[MachinePlan] = []
     staying: list[MachinePlan] = []
     for machine, sighting in sorted(reached, key=lambda pair: pair[0].host):
