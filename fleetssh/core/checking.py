@@ -47,14 +47,15 @@ def _check_company(state: State, here: Mapping[str, set[str]], by_id: Mapping[st
     for machine, names in sorted(here.items()):
         if machine not in by_id or by_id[machine].health is not Health.UP:
             continue  # Doubt never stops a service: rules are not enforced where nobody can look.
-        patterned = [name for name in sorted(names) if state.wanted[name].unit.requirements.conflicts]
+        needs = {name: state.wanted[name].unit.requirements for name in sorted(names) if name in state.wanted}
+        patterned = [name for name in needs if needs[name].conflicts]
         for name in patterned:
-            for pattern in state.wanted[name].unit.requirements.conflicts:
+            for pattern in needs[name].conflicts:
                 for other in sorted(names - {name}):
                     if glob_matches(pattern, other):
                         yield f"{name} and {other} conflict and are both on {machine}"
-        for name in sorted(names):
-            for peer in state.wanted[name].unit.requirements.machine_of:
+        for name in needs:
+            for peer in needs[name].machine_of:
                 if peer not in names:
                     yield f"{name} is on {machine} without {peer}"
 

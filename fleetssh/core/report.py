@@ -67,6 +67,7 @@ def report_unit(
     else:
         placement = layout.placements.get(name)
         homes = [machine for machine in machines if placement and machine.id == placement.machine]
+    homes.sort(key=lambda machine: machine.id)
     if not homes:
         return (UnitReport(name, Verdict.UNPLACED, refusals=layout.unplaced.get(name, ())),)
     return tuple(_report(name, wanted.target, machine, sightings.get(machine.host)) for machine in homes)
