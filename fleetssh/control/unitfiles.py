@@ -127,13 +127,20 @@ def _difference(name: str, stored: Unit, local: _Local) -> list[str]:
 
 def _find_local(argument: str, name: str) -> _Local | None:
     path = Path(argument).parent / name
-    if path.is_file():
+    if _is_file(path, name):
         return _Local(path, _read_file(path, name), False)
     template = template_of(name)
     if template is None or template == name:
         return None
     path = path.parent / template
-    return _Local(path, _read_file(path, name), True) if path.is_file() else None
+    return _Local(path, _read_file(path, name), True) if _is_file(path, name) else None
+
+
+def _is_file(path: Path, name: str) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise _unreadable(path, name, error) from error
 
 
 def _read_file(path: Path, name: str) -> Unit:
@@ -141,11 +148,15 @@ def _read_file(path: Path, name: str) -> Unit:
         with path.open("rb") as file:
             text = file.read(MAX_UNIT_BYTES + 1)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise CommandError(f"{PREFIX}failed getting Unit({name}) from file: {path}: {reason}") from error
+        raise _unreadable(path, name, error) from error
     if len(text) > MAX_UNIT_BYTES:
         raise CommandError(f"{PREFIX}{path} is larger than {MAX_UNIT_BYTES} bytes; that is no unit file")
     return _read(name, text, str(path))
+
+
+def _unreadable(path: Path, name: str, error: OSError) -> CommandError:
+    reason = error.strerror or str(error)
+    return CommandError(f"{PREFIX}failed getting Unit({name}) from file: {path}: {reason}")
 
 
 def _read(name: str, text: bytes, source: str) -> Unit:
