@@ -127,7 +127,7 @@ trouble() {{ tell trouble "$1"; say "$2"; }}
 # tells; some shells' test -w says that root may write anywhere.
 unwritable() {{
   case $1 in
-    *Read-only*) trouble read-only "$1" ;;
+    *Read-only*|*"not permitted"*|*"ermission denied"*) trouble read-only "$1" ;;
     *) trouble disk-full "$1" ;;
   esac
 }}
