@@ -1,0 +1,96 @@
+"""Verbs about unit files, which touch no machine: cat, verify, list-unit-files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from fleetssh.cli.exits import Exit, combine
+from fleetssh.cli.flags import Flag, Verb
+from fleetssh.cli.output import note, pass_on, say
+from fleetssh.cli.render import listing, machine_title
+from fleetssh.cli.session import Session
+from fleetssh.control.listing import UnitFileRow, unit_file_rows
+from fleetssh.core.errors import CommandError, UnitError
+from fleetssh.core.names import mangle, with_suffix
+from fleetssh.core.requirements import read_unit
+
+
+@click.command(cls=Verb)
+@click.argument("units", nargs=-1, metavar="UNIT")
+@click.pass_obj
+def cat(session: Session, units: tuple[str, ...]) -> None:
+    """Print the stored file of UNIT, byte for byte as it was handed over."""
+    if len(units) != 1:
+        raise CommandError("One unit file must be provided")
+    name = mangle(units[0])
+    wanted = session.store.load().wanted.get(name)
+    if wanted is None:
+        raise CommandError(f"Unit {name} not found")
+    pass_on(wanted.unit.text)
+
+
+@click.command(cls=Verb)
+@click.argument("units", nargs=-1, metavar="UNIT...")
+def verify(units: tuple[str, ...]) -> Exit:
+    """Check local unit files: their names, their syntax and their [X-Fleet] section.
+
+    No cluster is touched. (In fleet this command checked signatures, a feature that it dropped.)
+    """
+    if not units:
+        note("No units given")
+    return combine([_verify(argument) for argument in units])
+
+
+def _verify(argument: str) -> Exit:
+    path = Path(with_suffix(argument))
+    try:
+        read_unit(path.name, path.read_bytes(), str(path))
+    except OSError as error:
+        note(f"{path}: {error.strerror}")
+    except UnitError as error:
+        note(error.message if error.where else f"{path}: {error.message}")
+        if error.hint:
+            note(f"  {error.hint}")
+    else:
+        say(f"{path.name}: ok")
+        return Exit.DONE
+    return Exit.ERROR
+
+
+@click.command(cls=Verb)
+@click.option("-l", "--l", "--full", "full", cls=Flag, default=False, help="Show whole ids and hashes.")
+@click.option("--no-legend", cls=Flag, default=False, help="Leave the header out.")
+@click.option("--fields", default="unit,hash,dstate,state,target", metavar="A,B,...", show_default=True,
+              help="Columns, also global and desc.")  # fmt: skip
+@click.pass_obj
+def list_unit_files(session: Session, full: bool, no_legend: bool, fields: str) -> None:
+    """List the units there are, what is wanted of them (DSTATE) and what was last seen of them (STATE).
+
+    No machine is touched; 'fleetssh list-units' asks the machines.
+    """
+    rows = unit_file_rows(session.store.load(), session.store.machines())
+    lines = listing(rows, _columns(full), fields, legend=not no_legend)
+    if "tmachine" in fields.split(","):
+        note('WARNING: The "tmachine" field is deprecated. Use "target" instead')
+    say(*lines)
+
+
+def _columns(full: bool) -> dict[str, Callable[[UnitFileRow], str]]:
+    def target(row: UnitFileRow) -> str:
+        if row.is_global:
+            return "global"
+        return machine_title(row.machine_id, row.address, full=full) if row.machine_id else "-"
+
+    return {
+        "unit": lambda row: row.name,
+        "hash": lambda row: row.hash if full else row.hash[:7],
+        "dstate": lambda row: row.target,
+        "state": lambda row: row.state or "-",
+        "target": target,
+        "tmachine": target,
+        "global": lambda row: "true" if row.is_global else "false",
+        "desc": lambda row: row.description or "-",
+    }

@@ -1,0 +1,67 @@
+"""The only place that prints: answers on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+import threading
+from collections.abc import Iterator
+
+import click
+
+QUIET_SECONDS = 1.0
+"""Work shorter than this shows no progress: a line that flashes by tells nobody anything."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+
+
+def say(*lines: str) -> None:
+    """Prints lines of the answer."""
+    for line in lines:
+        click.echo(printable(line))
+
+
+def note(*lines: str) -> None:
+    """Prints lines that are not the answer: warnings, failures, what else happened."""
+    for line in lines:
+        click.echo(printable(line), err=True)
+
+
+def pass_on(data: bytes) -> None:
+    """Hands bytes on to standard output as they are, at once."""
+    click.echo(data, nl=False)
+
+
+def pass_on_error(data: bytes) -> None:
+    """Hands bytes on to standard error as they are, at once."""
+    click.echo(data, nl=False, err=True)
+
+
+def printable(line: str) -> str:
+    """``line`` without control characters (but tabs): what a machine says must not steer a terminal."""
+    return _CONTROL.sub("�", line)
+
+
+@contextlib.contextmanager
+def progress(text: str) -> Iterator[None]:
+    """Shows ``text`` and a spinner while the body runs, on a terminal and only when it takes long."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    shown = contextlib.ExitStack()
+
+    def show() -> None:
+        from rich.console import Console  # costs 100 ms to import
+
+        shown.enter_context(Console(stderr=True).status(text))
+
+    timer = threading.Timer(QUIET_SECONDS, show)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        shown.close()

@@ -1,0 +1,132 @@
+"""Verbs about passes: reconcile, plan, why."""
+
+from __future__ import annotations
+
+import click
+
+from fleetssh.cli.exits import Exit, combine
+from fleetssh.cli.flags import Flag, Verb
+from fleetssh.cli.output import note, progress, say
+from fleetssh.cli.render import plural
+from fleetssh.cli.session import Session
+from fleetssh.cli.telling import (
+    alarm_lines,
+    done_lines,
+    problem,
+    refusal_lines,
+    touched_units,
+    trouble_lines,
+    unreached_lines,
+    work_lines,
+)
+from fleetssh.control.reconcile import Pass, plan_pass, run_pass
+from fleetssh.control.waiting import reports_of
+from fleetssh.core.errors import CommandError
+from fleetssh.core.model import TargetState, Unreached
+from fleetssh.core.names import mangle
+from fleetssh.core.placement import explain
+from fleetssh.core.report import Verdict
+
+PASSING = frozenset({Verdict.STARTING, Verdict.UNKNOWN})
+"""Not told of single units: a start that goes on is no trouble, and silence is told of its machine."""
+
+
+@click.command(cls=Verb)
+@click.pass_obj
+def reconcile(session: Session) -> Exit:
+    """Run one pass: look at every machine and do what brings it to what is wanted.
+
+    Prints what it did, and nothing when all is well, so that cron mails only what matters. Exits with 3
+    when a unit has no place or has failed, with 4 when a machine does not answer.
+    """
+    cluster = session.cluster
+    with progress(_visiting(session)), session.hold():
+        done = run_pass(cluster)
+    say(*done_lines(done))
+    note(*done.plan.remarks)
+    before = {sighting.host for sighting in done.survey.unreached()}
+    newly = {h: s for h, s in done.sightings.items() if isinstance(s, Unreached) and h not in before}
+    note(*unreached_lines(newly, done.survey.machines, done.records))
+    return combine([_tell_units(done), _tell_alarm(done), *(Exit.MACHINE for _ in done.unreached)])
+
+
+def _tell_units(done: Pass) -> Exit:
+    """Tells what is wrong with units; failures of old are among the remarks already."""
+    names = [n for n, w in sorted(done.state.wanted.items()) if w.target is not TargetState.INACTIVE]
+    touched = touched_units(done)
+    codes = []
+    told: set[str] = set()
+    for report in reports_of(done, tuple(names)):
+        if report.verdict in PASSING:
+            continue
+        lines, code = problem(report, done)
+        codes.append(code)
+        if code and (report.verdict is not Verdict.FAILED or report.name in touched):
+            note(*lines)
+            told.add(report.name)
+    troubles = trouble_lines(done, told)
+    note(*troubles)
+    return combine([*codes, *(Exit.UNIT for _ in troubles)])
+
+
+def _tell_alarm(done: Pass) -> Exit:
+    note(*alarm_lines(done))
+    return Exit.MACHINE if done.survey.alarm else Exit.DONE
+
+
+@click.command(cls=Verb)
+@click.option("--exit-code", cls=Flag, default=False, help="Exit with 5 when there is something to do.")
+@click.pass_obj
+def plan(session: Session, exit_code: bool) -> Exit:
+    """Print what 'fleetssh reconcile' would do now, line for line, and change nothing."""
+    with progress(_visiting(session)):
+        planned = plan_pass(session.cluster)
+    lines = work_lines(planned.plan)
+    say(*lines)
+    note(*planned.plan.remarks)
+    unplaced = [r for r in reports_of(planned, tuple(planned.plan.layout.unplaced)) if not r.machine]
+    for report in unplaced:
+        note(*problem(report, planned)[0])
+    if not lines:
+        note("nothing to do")
+    if exit_code and lines:
+        return Exit.PENDING
+    found = [Exit.UNIT for _ in unplaced] + [Exit.MACHINE for _ in planned.unreached]
+    return combine([*found, _tell_alarm(planned)])
+
+
+@click.command(cls=Verb)
+@click.argument("unit")
+@click.pass_obj
+def why(session: Session, unit: str) -> None:
+    """Tell where UNIT belongs, and for every machine why it is there, could be there, or cannot."""
+    name = mangle(unit)
+    if name not in session.store.load().wanted:
+        raise CommandError(f"Unit {name} does not exist.", hint="'fleetssh list-unit-files' lists the units")
+    with progress(_visiting(session)):
+        planned = plan_pass(session.cluster)
+    say(_header(name, planned))
+    machines = planned.survey.machines
+    reasons = explain(name, planned.state.wanted, machines, planned.plan.layout)
+    say(*refusal_lines(reasons, machines))
+    known = {machine.host for machine in machines}
+    never = {host: s for host, s in planned.sightings.items() if host not in known}
+    say(*(f"  {line}" for line in unreached_lines(never, machines, planned.records)))
+
+
+def _header(name: str, planned: Pass) -> str:
+    wanted = planned.state.wanted[name]
+    head = f"Unit {name}: target state {wanted.target}"
+    layout = planned.plan.layout
+    if wanted.unit.requirements.is_global:
+        homes = sum(name in units for units in layout.globals_on.values())
+        return f"{head}, global, on {plural(homes, 'machine')}"
+    placement = layout.placements.get(name)
+    if placement is None:
+        return f"{head}, not placed"
+    legends = {machine.id: machine.legend for machine in planned.survey.machines}
+    return f"{head}, on {legends.get(placement.machine, placement.machine)}"
+
+
+def _visiting(session: Session) -> str:
+    return f"visiting {plural(len(session.cluster.inventory.hosts), 'machine')} ..."

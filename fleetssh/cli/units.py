@@ -1,0 +1,184 @@
+"""Verbs that change what is wanted of units: submit, load, start, restart, stop, unload, destroy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+from fleetssh.cli.exits import Exit
+from fleetssh.cli.flags import Flag, Verb
+from fleetssh.cli.output import note, say
+from fleetssh.cli.session import Session
+from fleetssh.cli.working import Work, carry_out
+from fleetssh.control import commands
+from fleetssh.core.errors import UsageError
+from fleetssh.core.model import TargetState
+from fleetssh.store import Store
+
+ATTEMPT_SECONDS = 2.0
+"""fleet: one attempt to see a unit's state lasts 2 s."""
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+
+def _units(function: Function) -> Function:
+    return click.argument("units", nargs=-1, metavar="UNIT...")(function)
+
+
+def _creating(function: Function) -> Function:
+    replace = click.option(
+        "--replace", cls=Flag, default=False, help="Replace stored units by changed files."
+    )
+    sign = click.option(
+        "--sign", cls=Flag, default=False, hidden=True, expose_value=False, callback=_refuse_sign
+    )
+    return _units(replace(sign(function)))
+
+
+def _waiting(function: Function) -> Function:
+    no_block = click.option("--no-block", cls=Flag, default=False, help="Do not wait until units are there.")
+    return no_block(_bounded(function))
+
+
+def _bounded(function: Function) -> Function:
+    return click.option(
+        "--block-attempts", type=int, default=0, metavar="N", help="Wait N times 2 seconds (0: two minutes)."
+    )(function)
+
+
+def _refuse_sign(_: click.Context, __: click.Parameter, value: bool) -> None:
+    if value:
+        raise UsageError("--sign: fleet dropped signed units, and so there are none here")
+
+
+def _limit(attempts: int) -> float | None:
+    return attempts * ATTEMPT_SECONDS if attempts > 0 else None
+
+
+# ---------------------------------------------------------------- submit, load, start
+
+
+@click.command(cls=Verb)
+@_creating
+@click.pass_obj
+def submit(session: Session, units: tuple[str, ...], replace: bool) -> None:
+    """Hand unit files over to the cluster's state. Nothing is placed or run.
+
+    UNIT is the path of a file, or an instance of a template that was handed over or lies beside it.
+    """
+    if units:
+        _tell_new(commands.bring(session.store, units, TargetState.INACTIVE, replace=replace))
+    else:
+        note("No units given")
+
+
+@click.command(cls=Verb)
+@_creating
+@_waiting
+@click.pass_obj
+def load(
+    session: Session, units: tuple[str, ...], replace: bool, no_block: bool, block_attempts: int
+) -> Exit:
+    """Put units on machines without starting them, handing them over first if necessary.
+
+    A unit that runs is stopped, as in fleet.
+    """
+    work = Work("load", not no_block, _limit(block_attempts))
+    return _bring(session, units, TargetState.LOADED, replace, work)
+
+
+@click.command(cls=Verb)
+@_creating
+@_waiting
+@click.pass_obj
+def start(
+    session: Session, units: tuple[str, ...], replace: bool, no_block: bool, block_attempts: int
+) -> Exit:
+    """Run units, handing them over and placing them first if necessary.
+
+    Ends when systemd says that they run; otherwise tells why they do not.
+    """
+    work = Work("start", not no_block, _limit(block_attempts))
+    return _bring(session, units, TargetState.LAUNCHED, replace, work)
+
+
+def _bring(session: Session, units: tuple[str, ...], target: TargetState, replace: bool, work: Work) -> Exit:
+    if not units:
+        note("No units given")
+        return Exit.DONE
+    session.require_inventory()
+    change = commands.bring(session.store, units, target, replace=replace)
+    _tell_new(change)
+    already = [name for name in change.resolution.names if name not in change.changed]
+    again = frozenset(already) if target is TargetState.LAUNCHED else frozenset()
+    return carry_out(session, change, work, again)
+
+
+def _tell_new(change: commands.Change) -> None:
+    new = {unit.name for unit in (*change.resolution.created, *change.resolution.replaced)}
+    say(*(f"Unit {name} inactive" for name in change.resolution.names if name in new))
+    say(*change.resolution.notes)
+    note(*change.resolution.warnings)
+
+
+# ---------------------------------------------------------------- the rest
+
+
+@click.command(cls=Verb)
+@_units
+@_bounded
+@click.pass_obj
+def restart(session: Session, units: tuple[str, ...], block_attempts: int) -> Exit:
+    """Stop and start units on the machines where they are; start those that are only loaded."""
+    work = Work("restart", True, _limit(block_attempts), done="restarted")
+    return _change(session, units, commands.restart, work)
+
+
+@click.command(cls=Verb)
+@_units
+@_waiting
+@click.pass_obj
+def stop(session: Session, units: tuple[str, ...], no_block: bool, block_attempts: int) -> Exit:
+    """Stop units. They stay loaded on their machines; globs such as 'web@*' work."""
+    work = Work("stop", not no_block, _limit(block_attempts), done="stopped")
+    return _change(
+        session, units, lambda store, names: commands.take_down(store, names, TargetState.LOADED), work
+    )
+
+
+@click.command(cls=Verb)
+@_units
+@_waiting
+@click.pass_obj
+def unload(session: Session, units: tuple[str, ...], no_block: bool, block_attempts: int) -> Exit:
+    """Stop units and take them off their machines. Their files stay in the cluster's state."""
+    work = Work("unload", not no_block, _limit(block_attempts), done="unloaded")
+    return _change(
+        session, units, lambda store, names: commands.take_down(store, names, TargetState.INACTIVE), work
+    )
+
+
+@click.command(cls=Verb)
+@_units
+@_waiting
+@click.pass_obj
+def destroy(session: Session, units: tuple[str, ...], no_block: bool, block_attempts: int) -> Exit:
+    """Stop units, take them off their machines and forget them."""
+    work = Work("destroy", not no_block, _limit(block_attempts))
+    return _change(session, units, commands.remove, work)
+
+
+def _change(
+    session: Session,
+    units: tuple[str, ...],
+    verb: Callable[[Store, tuple[str, ...]], commands.Change],
+    work: Work,
+) -> Exit:
+    if not units:
+        note("No units given")
+        return Exit.DONE
+    if session.store.machines():
+        session.require_inventory()
+    return carry_out(session, verb(session.store, units), work)
