@@ -184,7 +184,7 @@ def _about_unit(host: str, found: Found, wanted: Wanted) -> str:
         return f"{host}: {name} has failed{describe_failure(found)}"
     if found.ending in (Ending.NEVER_STARTED, Ending.START_FAILED):
         return f"{host}: {name} {found.ending}; 'fleetssh start {name}' tries again"
-    if found.sub == "auto-restart":
+    if found.sub.startswith("auto-restart"):
         return f"{host}: {name} keeps failing and systemd restarts it{describe_failure(found)}"
     return ""
 

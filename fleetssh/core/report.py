@@ -86,7 +86,7 @@ def _report(name: str, target: TargetState, machine: Machine, sighting: Sighting
 
 def judge_launched(found: Found) -> Verdict:
     """How a unit that should run stands, from systemd's words for it."""
-    if found.sub == "auto-restart" or found.active == "failed":
+    if found.sub.startswith("auto-restart") or found.active == "failed":
         return Verdict.FAILED
     if found.active == "activating" or found.active == "deactivating":
         return Verdict.STARTING
