@@ -88,7 +88,10 @@ def _not_foreign(sighting: Sighting, cluster_id: str) -> Sighting:
         and sighting.manifest.cluster != cluster_id
         and any(entry.target is not TargetState.INACTIVE for entry in sighting.manifest.entries)
     ):
-        text = f"it runs units of cluster {sighting.manifest.cluster[:8]}..., this is {cluster_id[:8]}..."
+        text = (
+            f"it runs units of cluster {sighting.manifest.cluster[:8]}..., this is {cluster_id[:8]}...; "
+            "use that cluster's state file, or reboot the machine to forget them"
+        )
         return Unreached(sighting.host, Failure.FOREIGN, text, sighting.seen_at)
     return sighting
 
