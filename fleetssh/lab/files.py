@@ -34,7 +34,7 @@ class LabFiles:
     @property
     def lock(self) -> Path:
         """Held by whoever changes the lab."""
-        return self.folder / "lock"
+        return self.folder / ".fleetssh-lab.lock"
 
     @property
     def ledger(self) -> Ledger:
@@ -43,8 +43,7 @@ class LabFiles:
 
     def require_no_strangers(self) -> None:
         """Raise ``LabError`` when a folder that is to become a lab's holds anything else."""
-        ours = {"inventory", "key", "key.pub", "known_hosts", "lab.json", "lab.new", "lock", "machines"}
-        strangers = sorted({path.name for path in self.folder.iterdir()} - ours)
+        strangers = sorted({path.name for path in self.folder.iterdir()} - {self.lock.name, "lab.new"})
         if strangers:
             raise LabError(
                 f"{self.folder} holds no lab but other files ({', '.join(strangers[:3])})",
@@ -52,11 +51,20 @@ class LabFiles:
             )
 
     def remove(self) -> None:
-        """Remove the lab's files, the machines' disks included, and the folder when nothing else is in it."""
-        for path in (self.inventory, self.key, self.key.with_suffix(".pub"), self.known_hosts):
-            path.unlink(missing_ok=True)
-        self.ledger.forget()
+        """Remove the lab's files, the machines' disks included, and the folder when nothing else is in it.
+
+        The lab's entry in the ledger is the first file made and the last removed: without one, whatever lies
+        here under our names is somebody else's.
+        """
+        if self.ledger.has_lab():
+            for path in (self.inventory, self.key, self.key.with_suffix(".pub"), self.known_hosts):
+                path.unlink(missing_ok=True)
+            _remove_if_empty(self.inventory.parent)
+            self.ledger.forget()
         self.lock.unlink(missing_ok=True)
-        for folder in (self.inventory.parent, self.folder):
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+        _remove_if_empty(self.folder)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()

@@ -66,6 +66,10 @@ class Ledger:
         """The folder of a machine's ledger entry, disk and console log."""
         return self._machines / machine_name(number)
 
+    def has_lab(self) -> bool:
+        """True when a lab was begun here, even if its entry cannot be understood."""
+        return self._lab_file.exists()
+
     def read_lab(self) -> LabEntry | None:
         """The lab's entry; ``None`` when there is no lab. ``LabError`` when it cannot be understood."""
         record = _read(self._lab_file)
@@ -90,6 +94,7 @@ class Ledger:
         interrupted can be repeated."""
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self._machines)
+        self._lab_file.with_suffix(".new").unlink(missing_ok=True)
         self._lab_file.unlink(missing_ok=True)
 
     def _read_machine(self, path: Path) -> MachineEntry:

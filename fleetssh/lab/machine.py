@@ -49,6 +49,8 @@ read -r word && [ "$word" = go ] || exit 1
 exec "$@" </dev/null >&2
 """
 
+INSIDE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 RUNTIME = Path("/run/systemd/nspawn")
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -170,18 +172,19 @@ def run_inside(
             ["nsenter", f"--target={first.pid}", "--all", "--", *argv],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=timeout,
-            env=programs.environment(),
+            env={"PATH": INSIDE_PATH, "LC_ALL": "C"},
             check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise LabError(f"`{' '.join(argv)}` gave no answer inside the machine in {timeout:.0f} s") from error
 
 
-def cut_power(blueprint: Blueprint, leader: Process | None) -> None:
+def end(blueprint: Blueprint, leader: Process | None) -> None:
     """End a machine as a power cut does, in whatever state it is; nothing of it is left but its disk."""
-    processes.send(processes.first_inside(leader), signal.SIGKILL)
+    processes.send(processes.first_inside(leader) or leader, signal.SIGKILL)
     if cgroups.is_frozen(blueprint.group, blueprint.name):
         # Nothing inside runs any more: the kill came first. It is the leader that must go on.
         cgroups.thaw(blueprint.group, blueprint.name)
@@ -202,7 +205,7 @@ def sweep_runtime(container: str) -> None:
         folder.rmdir()
 
 
-def power_off(leader: Process | None) -> bool:
+def shut_down(leader: Process | None) -> bool:
     """Ask a machine to shut down in order; False when it has not done so in ``SHUTDOWN_DEADLINE``."""
     processes.send(processes.first_inside(leader), ORDERLY_POWEROFF)
     return processes.wait_gone(leader, SHUTDOWN_DEADLINE)

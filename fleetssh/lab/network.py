@@ -6,6 +6,7 @@ import ipaddress
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from fleetssh.core.errors import LabError
 from fleetssh.lab import programs
@@ -49,7 +50,7 @@ def _candidates() -> Iterator[Subnet]:
 
 
 def _foreign_networks(names: Names) -> Iterator[Subnet]:
-    for route in json.loads(programs.run(["ip", "-4", "-j", "route", "show", "table", "all"])):
+    for route in _routes("table", "all"):
         is_ours = route.get("metric") == names.metric or route.get("dev") == names.bridge
         if route["dst"] != "default" and not is_ours:
             yield Subnet(route["dst"], strict=False)
@@ -127,9 +128,16 @@ def remove_all(names: Names) -> None:
     ports = [link.name for link in Path("/sys/class/net").iterdir() if names.owns_link(link.name)]
     for link in sorted(ports, reverse=True):
         _remove_link(link)
-    for route in json.loads(programs.run(["ip", "-4", "-j", "route", "show", "type", "unreachable"])):
+    for route in _routes("type", "unreachable"):
         if route.get("metric") == names.metric:
             programs.run(["ip", "route", "del", "unreachable", route["dst"], "metric", str(names.metric)])
+
+
+def _routes(*which: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(
+        programs.run(["ip", "-4", "-j", "route", "show", *which]) or "[]"
+    )
+    return found
 
 
 def _remove_link(link: str) -> None:

@@ -64,7 +64,7 @@ def cut_power(site: Site, entry: MachineEntry) -> None:
     """End a machine at once. Its cable goes first: its peers hear nothing, as with a real power cut, not
     the farewell that a kernel sends when it closes a killed process's connections."""
     network.unplug(site.names, entry.number)
-    machine.cut_power(site.blueprint(entry), entry.leader)
+    machine.end(site.blueprint(entry), entry.leader)
     if entry.leader is not None:
         site.ledger.write_machine(replace(entry, leader=None))
 
@@ -73,6 +73,6 @@ def reboot(site: Site, entry: MachineEntry) -> None:
     """Shut a machine down in order, or cut its power when it can't, then boot it: same machine id and disk,
     new boot id."""
     if not cgroups.is_frozen(site.names.group, entry.name):
-        machine.power_off(entry.leader)
+        machine.shut_down(entry.leader)
     cut_power(site, entry)
     power_on(site, replace(entry, leader=None))

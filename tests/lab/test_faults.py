@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -141,6 +143,21 @@ def test_a_machine_whose_leader_was_killed_is_off_and_boots_again(lab: Lab) -> N
     assert eventually(lambda: state(lab, "m1") is Condition.OFF)
     lab.boot("m1")
     assert greeting(address(lab, "m1")) == "greeted"
+
+
+def test_a_machine_that_cannot_boot_is_told_with_the_end_of_its_console(
+    new_lab: Callable[[str], Lab],
+) -> None:
+    lab = new_lab("broken")
+    lab.up(1)
+    lab.kill("m1")
+    shutil.rmtree(lab.folder / "machines/m1/disk/usr", ignore_errors=True)
+    (lab.folder / "machines/m1/disk/usr").write_text("not a folder any more")
+    with pytest.raises(LabError, match="m1 ended while it booted") as caught:
+        lab.up(1)
+    assert "/sbin/init" in caught.value.message or "os-release" in caught.value.message
+    assert str(lab.folder / "machines/m1/console.log") in caught.value.hint
+    assert state(lab, "m1") is Condition.OFF
 
 
 def test_a_machine_that_shuts_itself_down_is_off_and_unreachable(lab: Lab) -> None:

@@ -67,12 +67,15 @@ def test_a_bad_name_is_refused(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.live
 def test_a_folder_with_other_files_is_not_made_a_lab(tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("years of work")
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory/hosts.yml").write_text("all: {}")
+    (tmp_path / "known_hosts").write_text("")
+    before = sorted(tmp_path.rglob("*"))
     lab = Lab.open("fleet", tmp_path)
-    with pytest.raises(LabError, match=r"thesis\.txt"):
+    with pytest.raises(LabError, match="inventory, known_hosts"):
         lab.up(1)
     lab.down()
-    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.live
