@@ -63,7 +63,7 @@ def plan_pass(cluster: Cluster, retry: frozenset[str] = frozenset(), state: Stat
     seen = survey(cluster, state.cluster)
     known = {record.machine_id: host for host, record in cluster.store.machines().items()}
     layout = place(state.wanted, seen.machines, state.placements, known)
-    plan = make_plan(state, layout, seen.machines, seen.sightings, retry)
+    plan = make_plan(state, layout, seen.machines, seen.sightings, retry, seen.in_doubt())
     findings = check(state, plan, seen.machines)
     if findings:
         raise FleetError(
@@ -123,6 +123,7 @@ class _Work:
     done: list[MachinePlan] = field(default_factory=list)
     troubles: list[tuple[str, Outcome]] = field(default_factory=list)
     held: set[str] = field(default_factory=set)
+    stuck: set[str] = field(default_factory=set)
 
     def act(self, wave: Sequence[MachinePlan]) -> None:
         """Visits just the machines that have steps; their replies already hold the new look."""
@@ -131,7 +132,7 @@ class _Work:
         visits = []
         for host, plan in sorted(todo.items()):
             seen = self.sightings[host]
-            if isinstance(seen, Reached):
+            if isinstance(seen, Reached) and host not in self.stuck:
                 become = targets[host].become
                 visit = write_act(
                     new_mark(), plan, seen.manifest, self.state.cluster, become=become, block=self.block
@@ -147,17 +148,18 @@ class _Work:
                 self.troubles += [(sighting.host, o) for o in sighting.outcomes if not o.ok]
 
     def hold(self, wave: Sequence[MachinePlan]) -> None:
-        """Keeps back what a machine was told to let go of and was not seen to have let go of (rule 5)."""
-        self.held |= _not_gone(leaving_units(wave), self.sightings)
+        """Keeps back what a machine was told to let go of and was not seen to have let go of (rule 5), and
+        does nothing more there: what comes next may be what the old unit must make room for."""
+        for host, units in leaving_units(wave).items():
+            if remaining := _not_gone(units, self.sightings[host]):
+                self.held |= remaining
+                self.stuck.add(host)
 
 
-def _not_gone(leaving: Mapping[str, frozenset[str]], sightings: Mapping[str, Sighting]) -> set[str]:
-    held: set[str] = set()
-    for host, units in leaving.items():
-        sighting = sightings[host]
-        still = {f.entry.name for f in sighting.found} if isinstance(sighting, Reached) else units
-        held |= units & still
-    return held
+def _not_gone(units: frozenset[str], sighting: Sighting) -> frozenset[str]:
+    if isinstance(sighting, Reached):
+        return units & {found.entry.name for found in sighting.found}
+    return units
 
 
 def _remember(cluster: Cluster, seen: Survey, work: _Work) -> Mapping[str, MachineRecord]:

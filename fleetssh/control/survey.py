@@ -11,7 +11,16 @@ from fleetssh.control.cluster import Cluster
 from fleetssh.core.errors import InventoryError
 from fleetssh.core.health import judge
 from fleetssh.core.metadata import merge
-from fleetssh.core.model import Failure, Machine, MachineRecord, Reached, Sighting, TargetState, Unreached
+from fleetssh.core.model import (
+    Failure,
+    Health,
+    Machine,
+    MachineRecord,
+    Reached,
+    Sighting,
+    TargetState,
+    Unreached,
+)
 from fleetssh.hosts.crew import visit_all
 from fleetssh.inventory import Inventory
 from fleetssh.wire.script import write_look
@@ -33,6 +42,15 @@ class Survey:
     def unreached(self) -> list[Unreached]:
         """The hosts that did not answer, sorted by name."""
         return [s for _, s in sorted(self.sightings.items()) if isinstance(s, Unreached)]
+
+    def in_doubt(self) -> dict[str, str]:
+        """Unit -> host for what was last seen on a machine that is in doubt."""
+        return {
+            known.name: machine.host
+            for machine in self.machines
+            if machine.health is Health.DOUBTFUL
+            for known in self.records[machine.host].seen
+        }
 
 
 def new_mark() -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from fleetssh.core.mending import RUNNING, follow, mend, release
 from fleetssh.core.model import (
@@ -26,7 +27,19 @@ from fleetssh.core.model import (
 ORDER = {action: place for place, action in enumerate(Action)}
 """A visit carries its steps out in the order in which the actions are declared (fleet 5.2)."""
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 NEEDS_RELOAD = frozenset({Action.REMOVE, Action.WRITE, Action.LINK})
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What every machine's plan is made from."""
+
+    state: State
+    layout: Layout
+    retry: frozenset[str]
+    arriving: frozenset[str]
+    in_doubt: Mapping[str, str]
 
 
 def make_plan(
@@ -35,25 +48,31 @@ def make_plan(
     machines: Sequence[Machine],
     sightings: Mapping[str, Sighting],
     retry: frozenset[str] = frozenset(),
+    in_doubt: Mapping[str, str] = NOTHING,
 ) -> Plan:
     """Every step that brings the machines that answered to where ``layout`` wants them.
 
     Machines that did not answer get no step. Units named in ``retry`` are started again even though they
-    have failed or ended (an operator asked for it). Pure: equal input gives an equal plan.
+    have failed or ended (an operator asked for it). ``in_doubt`` maps units that were last seen on a machine
+    in doubt to its host: their old copy may run, so no other machine starts one (rule 5). Pure: equal input
+    gives an equal plan.
     """
     reached = [(m, s) for m in machines if isinstance(s := sightings.get(m.host), Reached)]
     belongs = {machine.id: _belonging(state, layout, machine.id) for machine in machines}
     arriving: set[str] = set()
     for machine, sighting in reached:
         arriving |= belongs[machine.id].keys() - {f.entry.name for f in sighting.found if f.active in RUNNING}
+    moving = frozenset(arriving & layout.placements.keys())
+    case = _Case(state, layout, retry, moving, {u: h for u, h in in_doubt.items() if u in layout.placements})
     leaving: list[MachinePlan] = []
     staying: list[MachinePlan] = []
     for machine, sighting in sorted(reached, key=lambda pair: pair[0].host):
-        first, second = _plan_machine(state, layout, machine, sighting, belongs[machine.id], retry, arriving)
+        first, second = _plan_machine(case, machine, sighting, belongs[machine.id])
         leaving += first
         staying += second
     waves = tuple(tuple(wave) for wave in (leaving, staying) if wave)
-    return Plan(layout, waves, tuple(_remarks(machines, sightings, belongs)))
+    remarks = [*_remarks(machines, sightings, belongs), *_waiting(case, machines)]
+    return Plan(layout, waves, tuple(remarks))
 
 
 def withhold(wave: Sequence[MachinePlan], units: frozenset[str]) -> tuple[MachinePlan, ...]:
@@ -81,13 +100,7 @@ def _belonging(state: State, layout: Layout, machine: str) -> dict[str, Wanted]:
 
 
 def _plan_machine(
-    state: State,
-    layout: Layout,
-    machine: Machine,
-    sighting: Reached,
-    here: Mapping[str, Wanted],
-    retry: frozenset[str],
-    arriving: set[str],
+    case: _Case, machine: Machine, sighting: Reached, here: Mapping[str, Wanted]
 ) -> tuple[list[MachinePlan], list[MachinePlan]]:
     """Steps of one machine: what must leave before others may arrive elsewhere, and the rest."""
     found = {item.entry.name: item for item in sighting.found}
@@ -97,18 +110,31 @@ def _plan_machine(
     second: list[Step] = []
     for name, item in found.items():
         if name not in here:
-            steps = release(item, _why_not_here(state, layout, name))
-            moving = name in arriving and name in layout.placements
-            (first if moving else second).extend(steps)
+            steps = release(item, _why_not_here(case.state, case.layout, name))
+            (first if name in case.arriving else second).extend(steps)
     for name, wanted in here.items():
         if name not in found and (name in sighting.strangers or name in sighting.occupied):
             continue
-        second += mend(wanted, found.get(name), _why_here(layout, name), name in retry, frozenset(resting))
+        if name in case.in_doubt and case.in_doubt[name] != machine.host and not _runs(found.get(name)):
+            continue
+        why = _why_here(case.layout, name)
+        second += mend(wanted, found.get(name), why, name in case.retry, frozenset(resting))
     second += follow(second, here, found)
-    return (
-        _machine_plan(machine, first, {}),
-        _machine_plan(machine, second, here),
-    )
+    return _machine_plan(machine, first, {}), _machine_plan(machine, second, here)
+
+
+def _runs(found: Found | None) -> bool:
+    return found is not None and found.active in RUNNING
+
+
+def _waiting(case: _Case, machines: Sequence[Machine]) -> list[str]:
+    """Units that are not started where they belong because a machine in doubt may still run them."""
+    hosts = {machine.id: machine.host for machine in machines}
+    return [
+        f"{unit} waits for {host}, which had it last and does not answer: it may still run there"
+        for unit, host in sorted(case.in_doubt.items())
+        if hosts.get(case.layout.placements[unit].machine) != host
+    ]
 
 
 def _machine_plan(machine: Machine, steps: list[Step], here: Mapping[str, Wanted]) -> list[MachinePlan]:
