@@ -8,6 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,9 +47,11 @@ class Answer:
 class Fleet:
     """A user at a terminal: a folder with unit files, an inventory, a state file."""
 
-    def __init__(self, lab: Lab, folder: Path) -> None:
+    def __init__(self, lab: Lab, folder: Path, sockets: Path) -> None:
         self.lab = lab
         self.folder = folder
+        self.began = clock.monotonic()
+        self._sockets = sockets
         self.env = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("FLEETSSH_", "FLEETCTL_"))},
             "FLEETSSH_INVENTORY": str(lab.inventory_path),
@@ -99,7 +102,7 @@ class Fleet:
         config.write_text(
             f"Host *\n  UserKnownHostsFile {self.lab.known_hosts_path}\n  IdentityFile {self.lab.key_path}\n"
             "  IdentitiesOnly yes\n  User root\n  ControlMaster auto\n  ControlPersist 30\n"
-            f"  ControlPath {self.folder}/%C\n"
+            f"  ControlPath {self._sockets}/%C\n  ServerAliveInterval 1\n  ServerAliveCountMax 3\n"
         )
         return testinfra.get_host(f"ssh://root@{address}", ssh_config=str(config))
 
@@ -158,7 +161,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def fleet(lab: Lab, tmp_path: Path) -> Iterator[Fleet]:
     """A user on three clean machines; whatever a test did to them is undone afterwards."""
     reset(lab)
-    yield Fleet(lab, tmp_path)
+    # A socket's path has at most 108 bytes, and pytest's folders have the names of tests in theirs.
+    with tempfile.TemporaryDirectory(prefix="ssh") as sockets:
+        yield Fleet(lab, tmp_path, Path(sockets))
 
 
 def reset(lab: Lab) -> None:

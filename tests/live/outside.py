@@ -1,0 +1,77 @@
+"""What testinfra sees of the machines, and the unit files and inventories that these tests share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import yaml
+from testinfra.host import Host as Witness
+
+from tests.live.conftest import Fleet
+
+TRACES = r"""
+journalctl --sync
+find /run/fleet /run/systemd/system /etc/systemd/system -printf '%p %T@ %C@ %l\n' 2>/dev/null | sort
+cat /proc/sys/kernel/random/boot_id
+systemctl show -p UnitsLoadTimestampMonotonic
+systemctl list-units --all --plain --no-legend --type=service,timer,socket | cut -d' ' -f1 |
+grep -v -e ^systemd- -e ^user | xargs systemctl show -p Id -p MainPID -p InvocationID -p ActiveState \
+-p StateChangeTimestampMonotonic --
+"""
+"""Whatever a visit could touch leaves a mark in one of these: a file's times, a daemon-reload, a job, a
+process. What a login itself changes (sessions, scopes) is left out."""
+
+
+def traces(fleet: Fleet) -> dict[str, list[str]]:
+    """Machine -> every mark that touching it would change."""
+    return {name: marks(host) for name, host in fleet.witnesses().items()}
+
+
+def marks(host: Witness) -> list[str]:
+    """The marks of one machine."""
+    found: str = host.run(TRACES).stdout
+    assert "UnitsLoadTimestampMonotonic=" in found
+    return found.splitlines()
+
+
+def jobs(fleet: Fleet, machine: str, unit: str) -> list[tuple[int, str, str]]:
+    """Finished jobs of a unit since this test began: (microseconds of the clock that this computer and the
+    machines share, type, result), oldest first."""
+    host = fleet.witness(machine)
+    host.run("journalctl --sync")
+    said = host.check_output("journalctl -b -q -o json _PID=1 UNIT=%s", unit)
+    records = [r for r in map(json.loads, said.splitlines()) if "JOB_RESULT" in r]
+    found = [(int(r["__MONOTONIC_TIMESTAMP"]), r["JOB_TYPE"], r["JOB_RESULT"]) for r in records]
+    return [job for job in found if job[0] >= fleet.began * 1e6]
+
+
+def kinds(fleet: Fleet, machine: str, unit: str) -> list[str]:
+    """What systemd did with a unit since this test began, such as ``["start", "stop"]``."""
+    return [kind for _, kind, _ in jobs(fleet, machine, unit)]
+
+
+def main_pid(host: Witness, unit: str) -> int:
+    """The main process of a unit, 0 when it has none."""
+    return int(host.check_output("systemctl show --value -p MainPID -- %s", unit))
+
+
+def service(*lines: str, fleet: Iterable[str] = (), command: str = "/bin/sleep infinity") -> str:
+    """A unit file that runs ``command``; ``lines`` go into [Service], ``fleet`` into [X-Fleet]."""
+    text = ["[Service]", f"ExecStart={command}", *lines, "[X-Fleet]", *fleet]
+    return "\n".join(text) + "\n"
+
+
+def pinned(machine: str, *lines: str, command: str = "/bin/sleep infinity") -> str:
+    """A unit file that only ``machine`` can take."""
+    return service(*lines, fleet=[f"MachineMetadata=name={machine}"], command=command)
+
+
+def edit_inventory(fleet: Fleet, edit: Callable[[dict[str, Any], dict[str, Any]], None]) -> None:
+    """Gives the user an inventory of his own; ``edit`` is handed the variables of all and the hosts."""
+    path = fleet.folder / "inventory.yml"
+    tree = yaml.safe_load((path if path.exists() else fleet.lab.inventory_path).read_text())
+    edit(tree["all"]["vars"], tree["all"]["hosts"])
+    path.write_text(yaml.safe_dump(tree))
+    fleet.env["FLEETSSH_INVENTORY"] = str(path)
