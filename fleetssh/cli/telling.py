@@ -24,6 +24,8 @@ from fleetssh.core.model import (
 from fleetssh.core.planning import describe_failure, withhold
 from fleetssh.core.report import UnitReport, Verdict
 
+JOBS = frozenset({Action.STOP, Action.START, Action.RESTART})
+
 LOG_LINES = 10
 """Of a failed unit: enough to see why, and the command that shows more is named."""
 
@@ -41,8 +43,6 @@ def work_lines(plan: Plan) -> list[str]:
 
 def done_lines(done: Pass, without: Set[str] = frozenset()) -> list[str]:
     """The lines of ``work_lines`` for what was really done, but for those about the units ``without``."""
-    failed = {(host, outcome.action, outcome.unit) for host, outcome in done.troubles}
-    silent = {sighting.host for sighting in done.unreached}
     first, *rest = done.plan.waves or ((),)
     waves = (first, *(withhold(wave, done.withheld) for wave in rest))
     steps = [
@@ -50,9 +50,23 @@ def done_lines(done: Pass, without: Set[str] = frozenset()) -> list[str]:
         for wave in waves
         for visit in wave
         for step in visit.steps
-        if visit.host not in silent and (visit.host, step.action, step.unit) not in failed
+        if _was_done(step, done.sightings.get(visit.host))
     ]
     return [line for line, unit in [*_moves(done.plan), *steps] if unit not in without]
+
+
+def _was_done(step: Step, sighting: Sighting | None) -> bool:
+    """A machine answers for all steps of one kind together, and a visit ends early when it cannot begin or
+    cannot stop a unit. What should run and does was started, whatever was said of the others."""
+    if not isinstance(sighting, Reached):
+        return False
+    failed = {(outcome.action, outcome.unit) for outcome in sighting.outcomes if not outcome.ok}
+    if failed & {(Action.NOTE, ""), (Action.STOP, ""), (step.action, step.unit)}:
+        return False
+    if (step.action, "") not in failed:
+        return True
+    runs = any(item.entry.name == step.unit and item.active in RUNNING for item in sighting.found)
+    return runs and step.action in JOBS
 
 
 def _moves(plan: Plan) -> Iterator[Named]:
@@ -87,13 +101,21 @@ def touched_units(done: Pass) -> set[str]:
 
 
 def trouble_lines(done: Pass, without: Set[str] = frozenset()) -> list[str]:
-    """Steps that a machine answered with an error, and starts that were kept back."""
+    """Steps that a machine answered with an error, and starts that were kept back, but for what is about the
+    units ``without``."""
     lines = [
         f"{host}: {' '.join(filter(None, (outcome.action, outcome.unit)))} failed: {outcome.message}"
         for host, outcome in done.troubles
-        if outcome.unit not in without
+        if outcome.unit not in without and not _is_told(outcome, without)
     ]
     return lines + [_withheld(name) for name in sorted(done.withheld - without)]
+
+
+def _is_told(outcome: Outcome, told: Set[str]) -> bool:
+    """Whether a failed job of several units together says nothing beyond what is told of each unit."""
+    if outcome.unit or outcome.action not in JOBS:
+        return False
+    return not outcome.message or any(name in outcome.message for name in told)
 
 
 def _withheld(name: str) -> str:

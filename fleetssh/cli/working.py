@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fleetssh import clock
 from fleetssh.cli.exits import Exit, combine
@@ -23,7 +23,7 @@ from fleetssh.control.commands import Change
 from fleetssh.control.reconcile import Pass, run_pass
 from fleetssh.control.waiting import WAIT_SECONDS, await_units, reports_of
 from fleetssh.core.model import MachineRecord, TargetState
-from fleetssh.core.report import Verdict
+from fleetssh.core.report import DONE, Verdict
 
 AT_ONCE = frozenset({Verdict.UNPLACED, Verdict.UNKNOWN})
 """What is known to have gone wrong without waiting for it."""
@@ -126,7 +126,7 @@ def _tell_unit(
         account.add(name, lines, code)
     else:
         state, code = _tell_standing(name, done, work, waited, account)
-    if name not in change.changed and name not in touched_units(done):
+    if name not in change.changed and name not in touched_units(done) and _stood(name, done):
         return
     if work.verb == "destroy":
         account.answer += [] if code else [f"Destroyed {name}"]
@@ -134,7 +134,7 @@ def _tell_unit(
         account.answer.append(f"Triggered global unit {name} {work.verb}")
     elif not work.block:
         account.answer.append(f"Triggered unit {name} {work.verb}")
-        account.succeeded.append(name)
+        account.succeeded += [] if code else [name]
     elif not code:
         account.answer.append(f"Unit {name} {state}")
         account.succeeded.append(name)
@@ -151,6 +151,12 @@ def _tell_standing(name: str, done: Pass, work: Work, waited: float, account: _A
             account.add(name, lines, code)
             codes.append(code)
     return state, combine(codes)
+
+
+def _stood(name: str, done: Pass) -> bool:
+    """Whether a unit was as it should be before the pass did anything."""
+    before = replace(done, sightings=done.survey.sightings)
+    return all(report.verdict in DONE for report in reports_of(before, (name,)))
 
 
 def _tell_pass(change: Change, done: Pass, account: _Account) -> None:
