@@ -10,6 +10,23 @@ RUNNING = frozenset({"active", "reloading", "activating", "deactivating", "refre
 """systemd's active states in which a unit has something to stop."""
 
 
+def resting(here: Mapping[str, Wanted], found: Mapping[str, Found]) -> frozenset[str]:
+    """The units of one machine with which others stay down: those that have failed or are not to run, and
+    those that systemd stopped with one of these (``BindsTo=``, ``Requires=``)."""
+    still = {name for name, item in found.items() if item.active == "failed"}
+    still |= {name for name, wanted in here.items() if wanted.target is not TargetState.LAUNCHED}
+    stopped = [
+        n for n, item in found.items() if item.ending is Ending.BY_REQUEST and item.active not in RUNNING
+    ]
+    while more := {
+        name
+        for name in stopped
+        if name in here and name not in still and still.intersection(here[name].unit.bound_to)
+    }:
+        still |= more
+    return frozenset(still)
+
+
 def release(found: Found, reason: str) -> list[Step]:
     """Takes one of our units off a machine: stopped first when it runs, then removed (fleet: unload)."""
     name = found.entry.name
@@ -18,12 +35,12 @@ def release(found: Found, reason: str) -> list[Step]:
 
 
 def mend(
-    wanted: Wanted, found: Found | None, why_here: str, retry: bool, resting: frozenset[str]
+    wanted: Wanted, found: Found | None, why_here: str, retry: bool, still: frozenset[str]
 ) -> list[Step]:
     """Steps that make one unit on one machine what the operator wants; none when it is so already.
 
-    ``why_here`` is the reason of its placement, ``resting`` names the units that have failed there or are
-    not to run: what is bound to one of them stays down with it. fleet's table (5.2), with systemd's real
+    ``why_here`` is the reason of its placement, ``still`` names the units there that lie still: what is
+    bound to one of them stays down with it. fleet's table (5.2), with systemd's real
     state in place of an agent's memory: a unit that somebody stopped is started again; one that failed or
     ended by itself is left to systemd's ``Restart=`` and to ``retry``.
     """
@@ -34,7 +51,7 @@ def mend(
     if found.digest not in (None, wanted.unit.digest):
         return _rewrite(wanted, found)
     if launched:
-        steps = _launch(wanted, found, retry, resting)
+        steps = _launch(wanted, found, retry, still)
     else:
         steps = _hold(wanted, found)
     if found.digest is None:
@@ -78,7 +95,7 @@ def _rewrite(wanted: Wanted, found: Found) -> list[Step]:
     return stopping + _write(name, reason, start=launched)
 
 
-def _launch(wanted: Wanted, found: Found, retry: bool, resting: frozenset[str]) -> list[Step]:
+def _launch(wanted: Wanted, found: Found, retry: bool, still: frozenset[str]) -> list[Step]:
     name = wanted.unit.name
     if wanted.generation > found.entry.generation and found.entry.target is TargetState.LAUNCHED:
         return [Step(Action.RESTART, name, "a restart was asked for")]
@@ -91,7 +108,7 @@ def _launch(wanted: Wanted, found: Found, retry: bool, resting: frozenset[str]) 
         reason = "a start was asked for"
     elif found.active == "inactive" and found.ending is Ending.BY_REQUEST:
         # systemd stopped it with the unit that it is bound to, and starting it would start that one too.
-        reason = "" if resting.intersection(wanted.unit.bound_to) else "it was stopped by hand"
+        reason = "" if still.intersection(wanted.unit.bound_to) else "it was stopped by hand"
     return [Step(Action.START, name, reason)] if reason else []
 
 

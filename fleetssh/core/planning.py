@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from fleetssh.core.mending import RUNNING, follow, mend, release
+from fleetssh.core.mending import RUNNING, follow, mend, release, resting
 from fleetssh.core.model import (
     Action,
     Ending,
@@ -104,8 +104,7 @@ def _plan_machine(
 ) -> tuple[list[MachinePlan], list[MachinePlan]]:
     """Steps of one machine: what must leave before others may arrive elsewhere, and the rest."""
     found = {item.entry.name: item for item in sighting.found}
-    resting = {name for name, item in found.items() if item.active == "failed"}
-    resting |= {name for name, wanted in here.items() if wanted.target is not TargetState.LAUNCHED}
+    still = resting(here, found)
     first: list[Step] = []
     second: list[Step] = []
     for name, item in found.items():
@@ -118,7 +117,7 @@ def _plan_machine(
         if name in case.in_doubt and case.in_doubt[name] != machine.host and not _runs(found.get(name)):
             continue
         why = _why_here(case.layout, name)
-        second += mend(wanted, found.get(name), why, name in case.retry, frozenset(resting))
+        second += mend(wanted, found.get(name), why, name in case.retry, still)
     second += follow(second, here, found)
     return _machine_plan(machine, first, {}), _machine_plan(machine, second, here)
 

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fleetssh.core.mending import RUNNING
+from fleetssh.core.mending import RUNNING, resting
 from fleetssh.core.model import (
     Ending,
     Found,
@@ -18,6 +18,7 @@ from fleetssh.core.model import (
     Sighting,
     State,
     TargetState,
+    Wanted,
 )
 
 
@@ -27,6 +28,7 @@ class Verdict(enum.StrEnum):
     INACTIVE = "inactive"
     LOADED = "loaded"
     LAUNCHED = "launched"
+    RESTING = "resting"
     STARTING = "starting"
     FAILED = "failed"
     MISSING = "missing"
@@ -34,8 +36,9 @@ class Verdict(enum.StrEnum):
     UNPLACED = "unplaced"
 
 
-DONE = frozenset({Verdict.INACTIVE, Verdict.LOADED, Verdict.LAUNCHED})
-"""Verdicts in which the unit is what the operator wants it to be."""
+DONE = frozenset({Verdict.INACTIVE, Verdict.LOADED, Verdict.LAUNCHED, Verdict.RESTING})
+"""Verdicts in which the unit is what the operator wants it to be; a sidekick is that too when it was stopped
+together with the unit that it is bound to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +73,28 @@ def report_unit(
     homes.sort(key=lambda machine: machine.id)
     if not homes:
         return (UnitReport(name, Verdict.UNPLACED, refusals=layout.unplaced.get(name, ())),)
-    return tuple(_report(name, wanted.target, machine, sightings.get(machine.host)) for machine in homes)
+    return tuple(_report(name, state.wanted, machine, sightings.get(machine.host)) for machine in homes)
 
 
-def _report(name: str, target: TargetState, machine: Machine, sighting: Sighting | None) -> UnitReport:
+def _report(
+    name: str, wanted: Mapping[str, Wanted], machine: Machine, sighting: Sighting | None
+) -> UnitReport:
     if not isinstance(sighting, Reached) or machine.health is not Health.UP:
         return UnitReport(name, Verdict.UNKNOWN, machine)
     found = next((item for item in sighting.found if item.entry.name == name), None)
     if found is None or found.digest is None:
         return UnitReport(name, Verdict.MISSING, machine, found)
-    if target is TargetState.LOADED:
+    if wanted[name].target is TargetState.LOADED:
         return UnitReport(name, Verdict.LOADED, machine, found)
-    return UnitReport(name, judge_launched(found), machine, found)
+    verdict = judge_launched(found)
+    if verdict is Verdict.MISSING and _rests(name, wanted, sighting):
+        verdict = Verdict.RESTING
+    return UnitReport(name, verdict, machine, found)
+
+
+def _rests(name: str, wanted: Mapping[str, Wanted], sighting: Reached) -> bool:
+    found = {item.entry.name: item for item in sighting.found}
+    return name in resting({other: wanted[other] for other in found if other in wanted}, found)
 
 
 def judge_launched(found: Found) -> Verdict:
