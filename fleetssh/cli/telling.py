@@ -174,7 +174,8 @@ def refusal_lines(refusals: Sequence[Refusal], machines: Sequence[Machine]) -> l
 
 
 def problem(report: UnitReport, done: Pass, waited: float = 0.0) -> tuple[list[str], Exit]:
-    """What keeps a unit from being what it should be, or no line and ``DONE``. ``waited`` is in seconds."""
+    """What keeps a unit from being what it should be, and its code; ``DONE`` when that is no trouble.
+    ``waited`` is in seconds."""
     name, machine = report.name, report.machine
     if report.verdict is Verdict.UNPLACED:
         return _unplaced(report, done)
@@ -187,6 +188,8 @@ def problem(report: UnitReport, done: Pass, waited: float = 0.0) -> tuple[list[s
             f"Unit {name} belongs on {machine.legend}, which does not answer{why}",
             "  'fleetssh reconcile' carries this out when it answers again",
         ], Exit.MACHINE
+    if report.verdict is Verdict.RESTING:
+        return [f"Unit {name} rests on {machine.legend}: a unit that it is bound to does not run"], Exit.DONE
     if report.verdict is Verdict.FAILED:
         return _failed(report, machine), Exit.UNIT
     if report.verdict is Verdict.STARTING:

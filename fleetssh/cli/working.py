@@ -136,16 +136,17 @@ def _tell_unit(
         account.answer.append(f"Triggered unit {name} {work.verb}")
         account.succeeded += [] if code else [name]
     elif not code:
-        account.answer.append(f"Unit {name} {state}")
+        account.answer += [f"Unit {name} {state}"] if state else []
         account.succeeded.append(name)
 
 
 def _tell_standing(name: str, done: Pass, work: Work, waited: float, account: _Account) -> tuple[str, Exit]:
-    """How a unit that should be somewhere stands, and the code for it."""
+    """How a unit that should be somewhere stands (empty when that is told as a note), and the code for it."""
     state = ""
     codes = []
     for report in reports_of(done, (name,)):
-        state = f"{report.verdict} on {report.machine.legend}" if report.machine else str(report.verdict)
+        where = f" on {report.machine.legend}" if report.machine else ""
+        state = "" if report.verdict is Verdict.RESTING else f"{report.verdict}{where}"
         if work.block or report.verdict in AT_ONCE:
             lines, code = problem(report, done, waited)
             account.add(name, lines, code)

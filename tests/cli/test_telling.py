@@ -1,0 +1,263 @@
+"""The words for what a pass saw and did, from passes that the real placing and planning made."""
+
+from dataclasses import replace
+
+import pytest
+
+from fleetssh.cli.exits import Exit
+from fleetssh.cli.telling import (
+    done_lines,
+    lingering,
+    problem,
+    refusal_lines,
+    touched_units,
+    trouble_lines,
+    unreached_lines,
+    work_lines,
+)
+from fleetssh.control.reconcile import Pass
+from fleetssh.control.survey import Survey
+from fleetssh.control.waiting import reports_of
+from fleetssh.core.model import (
+    Action,
+    Detail,
+    Facts,
+    Failure,
+    Found,
+    Health,
+    Machine,
+    MachineRecord,
+    Manifest,
+    ManifestEntry,
+    Outcome,
+    Placement,
+    Reached,
+    Refusal,
+    State,
+    TargetState,
+    Unreached,
+    Wanted,
+)
+from fleetssh.core.placement import place
+from fleetssh.core.planning import make_plan
+from fleetssh.core.requirements import read_unit
+
+IDS = {"m1": "0b2e8d256ae17a74522b8dce625be8a2", "m2": "7c73a89bc94e21ac5b3b794e7c9ee034"}
+LAUNCHED, LOADED, INACTIVE = TargetState.LAUNCHED, TargetState.LOADED, TargetState.INACTIVE
+
+
+def unit(name, fleet="", target=LAUNCHED):
+    text = f"[Service]\nExecStart=/bin/true\n[X-Fleet]\n{fleet}\n"
+    return Wanted(read_unit(name, text.encode()), target)
+
+
+def found(wanted, active="active", sub="running", **more):
+    entry = ManifestEntry(wanted.unit.name, wanted.unit.digest, wanted.target, wanted.generation)
+    return Found(entry, wanted.unit.digest, active=active, sub=sub, **more)
+
+
+def look(host, *items, outcomes=()):
+    address = f"10.0.0.{host[1:]}"
+    manifest = Manifest("c", 0, tuple(item.entry for item in items))
+    return Reached(host, address, Facts(IDS[host], "boot"), manifest, items, outcomes=outcomes)
+
+
+def make_pass(wanted, *sightings, placed=None, health=Health.UP):
+    """A planned pass over m1 and m2; ``health`` is that of machines that did not answer."""
+    seen = {s.host: s for s in sightings}
+    machines = tuple(
+        Machine(IDS[h], h, f"10.0.0.{h[1:]}", health=Health.UP if isinstance(s, Reached) else health)
+        for h, s in seen.items()
+    )
+    records = {
+        m.host: MachineRecord(
+            m.host, m.id, lost=m.health is Health.LOST, failure="x" * (m.health is not Health.UP)
+        )
+        for m in machines
+    }
+    placements = {n: Placement(n, IDS[h], "it was there") for n, h in (placed or {}).items()}
+    state = State("c", 1, {w.unit.name: w for w in wanted}, placements)
+    layout = place(state.wanted, machines, placements)
+    plan = make_plan(state, layout, machines, seen)
+    return Pass(
+        replace(state, placements=layout.placements), Survey(seen, records, machines), plan, seen, records
+    )
+
+
+def after(planned, *sightings, withheld=frozenset()):
+    """The pass once it was carried out, with the newest looks."""
+    seen = {**planned.sightings, **{s.host: s for s in sightings}}
+    troubles = tuple((s.host, o) for s in sightings if isinstance(s, Reached) for o in s.outcomes if not o.ok)
+    return replace(planned, sightings=seen, troubles=troubles, withheld=frozenset(withheld), acted=True)
+
+
+def told(done, name, waited=0.0):
+    (report,) = reports_of(done, (name,))
+    return problem(report, done, waited)
+
+
+A, B = unit("a.service"), unit("b.service")
+SILENT = Unreached("m2", Failure.TIMEOUT, "no answer")
+
+
+# ---------------------------------------------------------------- steps
+
+
+def test_a_plan_and_the_same_pass_carried_out_are_told_alike():
+    planned = make_pass(
+        [A, B], look("m1", found(B, "inactive", "dead")), look("m2"), placed={"b.service": "m1"}
+    )
+    done = after(planned, look("m1", found(B)), look("m2", found(A)))
+    assert done_lines(done) == work_lines(planned.plan)
+    assert work_lines(planned.plan) == [
+        "move a.service: nowhere -> 7c73a89b...: least loaded (0 units)",
+        "m2: write a.service (least loaded (0 units))",
+        "m2: reload (unit files change)",
+        "m2: start a.service (least loaded (0 units))",
+    ]
+    assert touched_units(done) == {"a.service"}
+
+
+def test_steps_of_a_machine_that_fell_silent_are_not_told_as_done():
+    planned = make_pass([A], look("m1"))
+    done = after(planned, Unreached("m1", Failure.HALF, "cut off"))
+    assert done_lines(done) == ["move a.service: nowhere -> 0b2e8d25...: least loaded (0 units)"]
+
+
+def test_of_starts_that_failed_together_those_that_run_are_told_as_done():
+    planned = make_pass([A, B], look("m1"))
+    said = Outcome(Action.START, "", False, "Job for b.service failed")
+    done = after(planned, look("m1", found(A), found(B, "failed", "failed"), outcomes=(said,)))
+    starts = [line for line in done_lines(done) if ": start" in line]
+    assert starts == ["m1: start a.service (least loaded (0 units))"]
+    assert trouble_lines(done) == ["m1: start failed: Job for b.service failed"]
+    assert trouble_lines(done, {"b.service"}) == []
+
+
+@pytest.mark.parametrize("action", [Action.NOTE, Action.STOP])
+def test_a_visit_that_ended_early_did_nothing_that_could_be_told(action):
+    planned = make_pass([A], look("m1"))
+    done = after(planned, look("m1", outcomes=(Outcome(action, "", False, "no space"),)))
+    assert [line for line in done_lines(done) if line.startswith("m1:")] == []
+    assert trouble_lines(done) == [f"m1: {action} failed: no space"]
+
+
+def test_a_start_that_was_kept_back_is_told_as_such():
+    moving = make_pass([unit("a.service", "MachineID=" + IDS["m2"])], look("m1", found(A)), look("m2"),
+                       placed={"a.service": "m1"})  # fmt: skip
+    failed = Outcome(Action.REMOVE, "", False, "busy")
+    done = after(moving, look("m1", found(A), outcomes=(failed,)), withheld={"a.service"})
+    assert "m2: start" in "\n".join(work_lines(moving.plan))
+    assert not [line for line in done_lines(done) if line.startswith("m2:")]
+    assert trouble_lines(done)[-1].startswith("Unit a.service was not started anew: its old copy")
+    assert told(done, "a.service")[1] is Exit.UNIT
+
+
+# ---------------------------------------------------------------- machines
+
+
+def test_unreached_machines_and_what_that_means():
+    doubtful = make_pass([A], look("m1", found(A)), SILENT, health=Health.DOUBTFUL)
+    lines = unreached_lines(doubtful.sightings, doubtful.survey.machines, doubtful.records)
+    assert lines == ["m2 (7c73a89b...): timed out: no answer; it keeps its units"]
+    lost = make_pass([A], look("m1", found(A)), SILENT, health=Health.LOST)
+    lines = unreached_lines(lost.sightings, lost.survey.machines, lost.records)
+    assert lines == ["m2 (7c73a89b...): timed out: no answer; it is lost, its units move"]
+    never = Unreached("m9", Failure.REFUSED)
+    assert unreached_lines({"m9": never}, (), {}) == [
+        "m9: connection refused; it was never seen, so nothing is placed on it"
+    ]
+
+
+def test_refusals_name_the_machine_by_host_and_id():
+    machines = (Machine(IDS["m1"], "m1"),)
+    lines = refusal_lines([Refusal(IDS["m1"], "is full"), Refusal(IDS["m2"], "is gone")], machines)
+    assert lines == ["  m1 (0b2e8d25...): is full", "  7c73a89b...: is gone"]
+    assert refusal_lines([], machines) == ["  no machine has ever been seen"]
+
+
+# ---------------------------------------------------------------- units
+
+
+def test_a_unit_that_runs_is_no_problem():
+    done = make_pass([A], look("m1", found(A)), placed={"a.service": "m1"})
+    assert told(done, "a.service") == ([], Exit.DONE)
+
+
+def test_a_failed_unit_shows_status_and_last_lines():
+    detail = Detail("exit-code", "exited", 203, log=tuple(f"line {n}" for n in range(12)))
+    done = make_pass([A], look("m1", found(A, "failed", "failed", detail=detail)), placed={"a.service": "m1"})
+    lines, code = told(done, "a.service")
+    assert code is Exit.UNIT
+    assert lines[0] == "Unit a.service failed on 0b2e8d25.../10.0.0.1: exit-code, status 203"
+    assert lines[1:] == [f"  line {n}" for n in range(2, 12)]
+
+
+def test_a_unit_that_cannot_be_loaded_shows_systemds_words():
+    detail = Detail(load_error="bad-setting (x)")
+    done = make_pass([A], look("m1", found(A, "failed", "failed", detail=detail)), placed={"a.service": "m1"})
+    assert told(done, "a.service")[0] == ["Unit a.service failed on 0b2e8d25.../10.0.0.1: bad-setting (x)"]
+
+
+def test_a_unit_that_is_slow():
+    done = make_pass([A], look("m1", found(A, "activating", "start")), placed={"a.service": "m1"})
+    (line,), code = told(done, "a.service", 31.6)
+    assert code is Exit.UNIT
+    assert line.startswith(
+        "Unit a.service is still starting on 0b2e8d25.../10.0.0.1 after 32 s; 'fleetssh status"
+    )
+
+
+def test_a_unit_that_no_machine_can_take():
+    done = make_pass([unit("a.service", "MachineMetadata=disk=ssd")], look("m1"), look("m2"))
+    lines, code = told(done, "a.service")
+    assert (code, lines[0]) == (Exit.UNIT, "Unit a.service is not placed: no machine can take it")
+    assert [line.partition(":")[0] for line in lines[1:]] == ["  m1 (0b2e8d25...)", "  m2 (7c73a89b...)"]
+
+
+def test_a_global_unit_that_fits_nowhere_is_a_note_and_no_failure():
+    done = make_pass([unit("a.service", "Global=true\nMachineMetadata=disk=ssd")], look("m1"))
+    assert told(done, "a.service") == (["Unit a.service is global and fits no machine now"], Exit.DONE)
+
+
+def test_a_unit_on_a_machine_that_does_not_answer():
+    done = make_pass([A], look("m1"), SILENT, placed={"a.service": "m2"}, health=Health.DOUBTFUL)
+    lines, code = told(done, "a.service")
+    assert code is Exit.MACHINE
+    assert lines[0] == (
+        "Unit a.service belongs on 7c73a89b.../10.0.0.2, which does not answer (timed out: no answer)"
+    )
+
+
+def test_a_unit_that_is_not_there_with_what_the_machine_said():
+    planned = make_pass([A], look("m1"))
+    done = after(planned, look("m1", outcomes=(Outcome(Action.WRITE, "", False, "no space"),)))
+    assert told(done, "a.service") == (
+        ["Unit a.service failed on 0b2e8d25.../10.0.0.1: write: no space"],
+        Exit.UNIT,
+    )
+    assert told(after(planned), "a.service")[0] == ["Unit a.service is missing on 0b2e8d25.../10.0.0.1"]
+
+
+def test_a_unit_that_is_told_to_stop_and_does_not():
+    loaded = unit("a.service", target=LOADED)
+    planned = make_pass([loaded], look("m1", found(A)), placed={"a.service": "m1"})
+    done = after(planned, look("m1", found(loaded, "deactivating", "stop")))
+    assert told(done, "a.service") == (
+        ["Unit a.service has not stopped on 0b2e8d25.../10.0.0.1 yet: it is deactivating"],
+        Exit.UNIT,
+    )
+    assert told(after(planned, look("m1", found(loaded, "inactive", "dead"))), "a.service")[1] is Exit.DONE
+
+
+def test_where_a_unit_still_is_or_may_be():
+    gone = unit("a.service", target=INACTIVE)
+    planned = make_pass([gone], look("m1", found(A)), SILENT, health=Health.DOUBTFUL)
+    assert lingering("a.service", after(planned, look("m1")), {IDS["m1"]}) == ([], Exit.DONE)
+    lines, code = lingering("a.service", planned, {IDS["m1"]})
+    assert (lines, code) == (["Unit a.service could not be removed from 0b2e8d25.../10.0.0.1"], Exit.UNIT)
+    lines, code = lingering("a.service", after(planned, look("m1")), {IDS["m2"]})
+    assert code is Exit.MACHINE
+    assert lines[0].startswith("Unit a.service may still run on 7c73a89b.../10.0.0.2, which does not answer")
+    lost = make_pass([gone], look("m1"), SILENT, health=Health.LOST)
+    assert lingering("a.service", lost, {IDS["m2"]}) == ([], Exit.DONE)
