@@ -22,8 +22,9 @@ from fleetssh.lab.cluster import Lab
 ROOT = Path(__file__).resolve().parents[2]
 
 RESET = """
-systemctl list-units --all --plain --no-legend --full | cut -d' ' -f1 >/tmp/loaded
-for f in $(ls /run/fleet/units 2>/dev/null); do systemctl stop -- "$f"; rm -f "/run/systemd/system/$f"; done
+ours=$(ls /run/fleet/units 2>/dev/null)
+[ -z "$ours" ] || timeout 5 systemctl stop -- $ours || systemctl kill -s KILL -- $ours
+for f in $ours; do rm -f "/run/systemd/system/$f"; done
 chattr -i /run/fleet 2>/dev/null
 mountpoint -q /run/fleet && umount /run/fleet
 rm -rf /run/fleet /etc/fleet

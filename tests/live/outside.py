@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import yaml
@@ -24,9 +24,10 @@ grep -v -e ^systemd- -e ^user | xargs systemctl show -p Id -p MainPID -p Invocat
 process. What a login itself changes (sessions, scopes) is left out."""
 
 
-def traces(fleet: Fleet) -> dict[str, list[str]]:
-    """Machine -> every mark that touching it would change."""
-    return {name: marks(host) for name, host in fleet.witnesses().items()}
+def traces(fleet: Fleet, without: Collection[str] = ()) -> dict[str, list[str]]:
+    """Machine -> every mark that touching it would change; all that are on but for ``without``."""
+    machines = [machine.name for machine in fleet.lab.machines() if machine.pid is not None]
+    return {name: marks(fleet.witness(name)) for name in machines if name not in without}
 
 
 def marks(host: Witness) -> list[str]:
