@@ -9,10 +9,10 @@ from fleetssh.cli.flags import Flag, Verb
 from fleetssh.cli.output import note, progress, say
 from fleetssh.cli.render import plural
 from fleetssh.cli.session import Session
+from fleetssh.cli.standing import problem
 from fleetssh.cli.telling import (
     alarm_lines,
     done_lines,
-    problem,
     refusal_lines,
     touched_units,
     trouble_lines,

@@ -10,11 +10,10 @@ from fleetssh.cli.exits import Exit, combine
 from fleetssh.cli.output import note, progress, say
 from fleetssh.cli.render import plural
 from fleetssh.cli.session import Session
+from fleetssh.cli.standing import lingering, problem
 from fleetssh.cli.telling import (
     alarm_lines,
     done_lines,
-    lingering,
-    problem,
     touched_units,
     trouble_lines,
     unreached_lines,

@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 
 from fleetssh.cli.exits import Exit
+from fleetssh.cli.standing import lingering, problem
 from fleetssh.cli.telling import (
     done_lines,
-    lingering,
-    problem,
     refusal_lines,
     touched_units,
     trouble_lines,
@@ -134,12 +133,14 @@ def test_of_starts_that_failed_together_those_that_run_are_told_as_done():
     assert trouble_lines(done, {"b.service"}) == []
 
 
-@pytest.mark.parametrize("action", [Action.NOTE, Action.STOP])
-def test_a_visit_that_ended_early_did_nothing_that_could_be_told(action):
+@pytest.mark.parametrize(
+    ("action", "line"), [(Action.NOTE, "m1: no space"), (Action.STOP, "m1: stop failed: no space")]
+)
+def test_a_visit_that_ended_early_did_nothing_that_could_be_told(action, line):
     planned = make_pass([A], look("m1"))
     done = after(planned, look("m1", outcomes=(Outcome(action, "", False, "no space"),)))
     assert [line for line in done_lines(done) if line.startswith("m1:")] == []
-    assert trouble_lines(done) == [f"m1: {action} failed: no space"]
+    assert trouble_lines(done) == [line]
 
 
 def test_a_start_that_was_kept_back_is_told_as_such():
@@ -233,7 +234,7 @@ def test_a_unit_that_is_not_there_with_what_the_machine_said():
     planned = make_pass([A], look("m1"))
     done = after(planned, look("m1", outcomes=(Outcome(Action.WRITE, "", False, "no space"),)))
     assert told(done, "a.service") == (
-        ["Unit a.service failed on 0b2e8d25.../10.0.0.1: write: no space"],
+        ["Unit a.service is not on 0b2e8d25.../10.0.0.1 as it should be: write failed: no space"],
         Exit.UNIT,
     )
     assert told(after(planned), "a.service")[0] == ["Unit a.service is missing on 0b2e8d25.../10.0.0.1"]
