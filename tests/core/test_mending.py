@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fleetssh.core.mending import follow, mend, release, resting
+from fleetssh.core.model import Action, Ending, Step
+from tests.core.world import INACTIVE, LAUNCHED, LOADED, find, want
+
+NAME = "a.service"
+Row = tuple[str, dict[str, Any], dict[str, Any] | None, list[str]]
+
+STOPPED = {"active": "inactive", "ending": Ending.BY_REQUEST}
+ENDED = {"active": "inactive", "ending": Ending.BY_ITSELF}
+LIES = {"active": "inactive", "target": LOADED}
+
+TABLE: list[Row] = [
+    # what it is,                      what is wanted,     what was found,    the steps
+    ("new, loaded", {"target": LOADED}, None, ["write"]),
+    ("new, launched", {}, None, ["write", "start"]),
+    ("runs as wanted", {}, {}, []),
+    ("lies as wanted", {"target": LOADED}, {**LIES}, []),
+    # its file was deleted by hand: it comes back, and nothing else changes
+    ("deleted, runs", {}, {"text": None}, ["write"]),
+    ("deleted, lies", {"target": LOADED}, {"text": None, **LIES}, ["write"]),
+    ("deleted, stopped", {}, {"text": None, **STOPPED}, ["write", "start"]),
+    ("deleted, ended", {}, {"text": None, **ENDED}, ["write"]),
+    ("deleted, failed", {}, {"text": None, "active": "failed"}, ["write"]),
+    ("deleted, restart asked", {"generation": 1}, {"text": None}, ["write", "restart"]),
+    ("deleted, to be held", {"target": LOADED}, {"text": None}, ["write", "stop"]),
+    ("deleted, never started", {}, {"text": None, **LIES}, ["write", "start"]),
+    # changed by hand, replaced by the operator: stop under the old text, start under the new
+    ("changed, runs", {}, {"text": "by hand"}, ["stop", "write", "start"]),
+    ("changed, failed", {}, {"text": "by hand", "active": "failed"}, ["write", "start"]),
+    ("changed, ended", {}, {"text": "by hand", "active": "inactive"}, ["write", "start"]),
+    ("changed, lies", {"target": LOADED}, {"text": "by hand", **LIES}, ["write"]),
+    ("changed, runs by a timer", {"target": LOADED}, {"text": "by hand", "target": LOADED}, ["write"]),
+    ("replaced, runs", {"text": "second"}, {}, ["stop", "write", "start"]),
+    ("replaced, in a loop", {"text": "second"}, {"active": "activating"}, ["stop", "write", "start"]),
+    ("replaced, to be held", {"text": "second", "target": LOADED}, {}, ["stop", "write"]),
+    ("cut before its stop", {"text": "new"}, {"target": LOADED, "noted": "new"}, ["stop", "write", "start"]),
+    # the link
+    ("unlinked, runs", {}, {"linked": False}, ["link"]),
+    ("unlinked, stopped", {}, {"linked": False, **STOPPED}, ["link", "start"]),
+    # launched
+    ("load to launched", {}, {**LIES}, ["start"]),
+    ("load to launched, failed", {}, {"target": LOADED, "active": "failed"}, ["start"]),
+    ("load to launched, runs already", {}, {"target": LOADED}, ["note"]),
+    ("stopped by hand", {}, {**STOPPED}, ["start"]),
+    ("ended by itself", {}, {**ENDED}, []),
+    ("never started", {}, {"active": "inactive", "ending": Ending.NEVER_STARTED}, []),
+    ("could not be started", {}, {"active": "inactive", "ending": Ending.START_FAILED}, []),
+    ("nothing known of its end", {}, {"active": "inactive"}, []),
+    ("failed", {}, {"active": "failed"}, []),
+    ("restarts in a loop", {}, {"active": "activating", "sub": "auto-restart"}, []),
+    ("starts", {}, {"active": "activating", "sub": "start"}, []),
+    ("stops", {}, {"active": "deactivating", "sub": "stop-sigterm"}, []),
+    ("reloads", {}, {"active": "reloading", "sub": "reload"}, []),
+    ("restart asked, runs", {"generation": 2}, {"generation": 1}, ["restart"]),
+    ("restart asked, failed", {"generation": 2}, {"active": "failed"}, ["restart"]),
+    ("restart asked, ended", {"generation": 2}, {**ENDED}, ["restart"]),
+    ("restart asked, never launched", {"generation": 2}, {**LIES}, ["start"]),
+    ("older generation", {"generation": 1}, {"generation": 2}, ["note"]),
+    # loaded
+    ("launched to loaded", {"target": LOADED}, {}, ["stop"]),
+    ("launched to loaded, failed", {"target": LOADED}, {"active": "failed"}, ["note"]),
+    ("launched to loaded, ended", {"target": LOADED}, {"active": "inactive"}, ["note"]),
+    ("launched to loaded, in a loop", {"target": LOADED}, {"active": "activating"}, ["stop"]),
+    ("loaded, started by a timer", {"target": LOADED}, {"target": LOADED}, []),
+    ("loaded, failed", {"target": LOADED}, {"target": LOADED, "active": "failed"}, []),
+    # the manifest alone
+    ("noted text is old", {}, {"noted": "second"}, ["note"]),
+    ("generation of what lies", {"target": LOADED, "generation": 3}, {**LIES}, ["note"]),
+]  # fmt: skip
+
+
+def steps(wanted: dict[str, Any], found: dict[str, Any] | None, *, retry: bool = False) -> list[Step]:
+    item = None if found is None else find(NAME, **found)
+    return mend(want(NAME, **wanted), item, "chosen", retry, frozenset())
+
+
+def actions(made: list[Step]) -> list[str]:
+    return [str(step.action) for step in made]
+
+
+@pytest.mark.parametrize(("what", "wanted", "found", "expected"), TABLE, ids=[row[0] for row in TABLE])
+def test_every_row_of_the_mending_table(
+    what: str, wanted: dict[str, Any], found: dict[str, Any] | None, expected: list[str]
+) -> None:
+    made = steps(wanted, found)
+    assert actions(made) == expected, what
+    assert all(step.unit == NAME and step.reason for step in made)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"active": "failed"},
+        {"active": "inactive", "ending": Ending.BY_ITSELF},
+        {"active": "inactive", "ending": Ending.NEVER_STARTED},
+        {"active": "inactive", "ending": Ending.START_FAILED},
+        {"active": "inactive"},
+    ],
+)
+def test_what_rests_is_started_again_when_an_operator_asks(found: dict[str, Any]) -> None:
+    assert actions(steps({}, found, retry=True)) == ["start"]
+
+
+def test_asking_for_a_start_leaves_what_runs_alone() -> None:
+    assert steps({}, {}, retry=True) == []
+    assert steps({"target": LOADED}, {"target": LOADED, "active": "failed"}, retry=True) == []
+
+
+def test_reasons_tell_a_change_by_hand_from_a_replaced_file() -> None:
+    assert {step.reason for step in steps({}, {"text": "by hand"})} == {"its file was changed by hand"}
+    assert {step.reason for step in steps({"text": "second"}, {})} == {"its file was replaced"}
+    assert {step.reason for step in steps({}, None)} == {"chosen"}
+
+
+@pytest.mark.parametrize(
+    ("active", "expected"),
+    [
+        ("active", ["stop", "remove"]),
+        ("activating", ["stop", "remove"]),
+        ("deactivating", ["stop", "remove"]),
+        ("reloading", ["stop", "remove"]),
+        ("refreshing", ["stop", "remove"]),
+        ("maintenance", ["stop", "remove"]),
+        ("inactive", ["remove"]),
+        ("failed", ["remove"]),
+    ],
+)
+def test_what_leaves_is_stopped_when_it_runs(active: str, expected: list[str]) -> None:
+    assert actions(release(find(NAME, active=active), "gone")) == expected
+
+
+# ---------------------------------------------------------------- units that systemd ties together
+
+
+def test_what_is_bound_to_a_unit_that_lies_still_stays_down() -> None:
+    bound = want("side.service", bound_to=("main.service",))
+    stopped = find("side.service", active="inactive", ending=Ending.BY_REQUEST)
+    assert actions(mend(bound, stopped, "", False, frozenset({"main.service"}))) == []
+    assert actions(mend(bound, stopped, "", False, frozenset({"other.service"}))) == ["start"]
+
+
+def test_failed_units_units_not_to_run_and_what_they_took_down_lie_still() -> None:
+    here = {
+        "failed.service": want("failed.service"),
+        "held.service": want("held.service", LOADED),
+        "side.service": want("side.service", bound_to=("failed.service",)),
+        "far.service": want("far.service", bound_to=("side.service",)),
+        "free.service": want("free.service"),
+    }
+    stopped = {"active": "inactive", "ending": Ending.BY_REQUEST}
+    found = {
+        "failed.service": find("failed.service", active="failed"),
+        "held.service": find("held.service", INACTIVE, "inactive"),
+        **{name: find(name, **stopped) for name in ("side.service", "far.service", "free.service")},
+    }
+    assert resting(here, found) == {"failed.service", "held.service", "side.service", "far.service"}
+
+
+def test_a_sidekick_comes_back_with_the_unit_that_is_stopped_and_started() -> None:
+    here = {
+        "main.service": want("main.service", text="second"),
+        "side.service": want("side.service", bound_to=("main.service",)),
+        "far.service": want("far.service", bound_to=("side.service",)),
+        "held.service": want("held.service", LOADED, bound_to=("main.service",)),
+        "idle.service": want("idle.service", bound_to=("main.service",)),
+    }
+    found = {name: find(name) for name in here} | {"idle.service": find("idle.service", active="inactive")}
+    replaced = mend(here["main.service"], found["main.service"], "", False, frozenset())
+    assert [(step.action, step.unit) for step in follow(replaced, here, found)] == [
+        (Action.START, "side.service"),
+        (Action.START, "far.service"),
+    ]
+
+
+def test_a_sidekick_goes_down_with_the_unit_that_is_only_stopped() -> None:
+    here = {
+        "main.service": want("main.service", LOADED),
+        "side.service": want("side.service", bound_to=("main.service",)),
+    }
+    found = {name: find(name) for name in here}
+    held = mend(here["main.service"], found["main.service"], "", False, frozenset())
+    assert actions(held) == ["stop"]
+    assert follow(held, here, found) == []
+    assert LAUNCHED is here["side.service"].target

@@ -1,0 +1,461 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleetssh.core.checking import check
+from fleetssh.core.model import (
+    Action,
+    Detail,
+    Ending,
+    Failure,
+    Found,
+    Health,
+    Layout,
+    Machine,
+    Plan,
+    Reached,
+    Refusal,
+    Sighting,
+    State,
+    Unreached,
+    Wanted,
+)
+from fleetssh.core.placement import place
+from fleetssh.core.planning import describe_failure, leaving_units, make_plan, withhold
+from tests.core.world import INACTIVE, LAUNCHED, LOADED, Sim, find, lay, reach, up, want
+
+M1, M2, M3 = up(1), up(2), up(3)
+A, B = "a.service", "b.service"
+
+
+def state(*wanted: Wanted) -> State:
+    return State("c1", 1, {one.unit.name: one for one in wanted})
+
+
+def steps(plan: Plan) -> list[dict[str, list[str]]]:
+    """Each wave as host -> steps."""
+    return [
+        {visit.host: [f"{step.action} {step.unit}".strip() for step in visit.steps] for visit in wave}
+        for wave in plan.waves
+    ]
+
+
+def silent(machine: Machine, failure: Failure = Failure.TIMEOUT) -> Unreached:
+    return Unreached(machine.host, failure, "no answer", 100.0)
+
+
+def sights(*sightings: Sighting) -> dict[str, Sighting]:
+    return {sighting.host: sighting for sighting in sightings}
+
+
+# ---------------------------------------------------------------- one machine
+
+
+def test_a_converged_machine_gets_no_steps() -> None:
+    plan = make_plan(state(want(A)), lay({A: "m1"}), [M1], sights(reach(M1, find(A))))
+    assert plan.is_empty
+    assert plan.remarks == ()
+
+
+def test_steps_stand_in_the_order_of_a_visit_with_one_reload() -> None:
+    wanted = [
+        want("changed.service", text="second"),
+        want("new.service"),
+        want("linked.service"),
+        want("restarted.service", generation=1),
+        want("noted.service", LOADED, generation=1),
+    ]
+    found = [
+        find("changed.service"),
+        find("gone.service"),
+        find("idle.service", active="inactive"),
+        find("linked.service", linked=False),
+        find("restarted.service"),
+        find("noted.service", LOADED, "inactive"),
+    ]
+    layout = lay({one.unit.name: "m1" for one in wanted})
+    plan = make_plan(state(*wanted), layout, [M1], sights(reach(M1, *reversed(found))))
+    assert steps(plan) == [
+        {
+            "h1": [
+                "stop changed.service",
+                "stop gone.service",
+                "remove gone.service",
+                "remove idle.service",
+                "write changed.service",
+                "write new.service",
+                "link linked.service",
+                "reload",
+                "restart restarted.service",
+                "start changed.service",
+                "start new.service",
+                "note noted.service",
+            ]
+        }
+    ]
+    (visit,) = plan.waves[0]
+    assert set(visit.units) == {one.unit.name for one in wanted}
+    assert (visit.host, visit.machine) == ("h1", "m1")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [
+        (None, "the unit was destroyed"),
+        (want(A, INACTIVE), "its target state is inactive"),
+        (want(A), "it has no place here any more"),
+        (want(A, is_global=True), "this machine does not fit the global unit any more"),
+    ],
+)
+def test_what_leaves_a_machine_says_why(wanted: Wanted | None, reason: str) -> None:
+    plan = make_plan(state(*[wanted] * bool(wanted)), lay({}), [M1], sights(reach(M1, find(A))))
+    assert [{step.reason for step in visit.steps if step.unit} for visit in plan.waves[0]] == [{reason}]
+
+
+def test_a_unit_arrives_with_the_reason_of_its_placement() -> None:
+    plan = make_plan(state(want(A)), lay({A: "m1"}), [M1], sights(reach(M1)))
+    assert {step.reason for step in plan.waves[0][0].steps if step.unit} == {"a test"}
+    layout = lay({}, {"m1": [A]})
+    plan = make_plan(state(want(A, is_global=True)), layout, [M1], sights(reach(M1)))
+    assert {step.reason for step in plan.waves[0][0].steps if step.unit} == {"global unit"}
+
+
+def test_an_operators_start_is_carried_to_what_has_failed() -> None:
+    failed = find(A, active="failed")
+    case = (state(want(A)), lay({A: "m1"}), [M1], sights(reach(M1, failed)))
+    assert steps(make_plan(*case)) == []
+    assert steps(make_plan(*case, frozenset({A}))) == [{"h1": ["start a.service"]}]
+
+
+def test_a_stranger_is_in_the_way_and_stays() -> None:
+    plan = make_plan(state(want(A)), lay({A: "m1"}), [M1], sights(reach(M1, strangers=[A, "other.service"])))
+    assert plan.waves == ()
+    remark = "h1: the file {} in the units folder is not ours and stays as it is"
+    assert plan.remarks == (
+        remark.format(A) + "; it is in the way of the unit of that name",
+        remark.format("other.service"),
+    )
+
+
+def test_a_name_that_the_machine_has_for_itself_is_not_written() -> None:
+    sighting = replace(reach(M1), occupied={A: "/etc/systemd/system/a.service", B: "/etc/b"})
+    plan = make_plan(state(want(A)), lay({A: "m1"}), [M1], sights(sighting))
+    assert plan.waves == ()
+    assert plan.remarks == (
+        f"h1: {A} cannot go there, the machine has a unit of its own: /etc/systemd/system/a.service",
+    )
+
+
+# ---------------------------------------------------------------- moving (rule 5)
+
+
+def test_a_moving_unit_leaves_before_it_arrives() -> None:
+    plan = make_plan(state(want(A)), lay({A: "m2"}), [M1, M2], sights(reach(M1, find(A)), reach(M2)))
+    assert steps(plan) == [
+        {"h1": ["stop a.service", "remove a.service", "reload"]},
+        {"h2": ["write a.service", "reload", "start a.service"]},
+    ]
+    assert leaving_units(plan.waves[0]) == {"h1": {A}}
+    assert {step.reason for step in plan.waves[0][0].steps if step.unit} == {"it belongs on m2..."}
+
+
+def test_a_unit_that_lies_on_its_new_machine_already_still_waits_for_the_old_copy() -> None:
+    found = reach(M2, find(A, LOADED, "inactive"))
+    plan = make_plan(state(want(A)), lay({A: "m2"}), [M1, M2], sights(reach(M1, find(A)), found))
+    assert steps(plan) == [
+        {"h1": ["stop a.service", "remove a.service", "reload"]},
+        {"h2": ["start a.service"]},
+    ]
+
+
+def test_a_second_copy_goes_with_everything_else_when_the_first_runs() -> None:
+    plan = make_plan(state(want(A)), lay({A: "m2"}), [M1, M2], sights(reach(M1, find(A)), reach(M2, find(A))))
+    assert steps(plan) == [{"h1": ["stop a.service", "remove a.service", "reload"]}]
+
+
+def test_a_machine_that_does_not_answer_makes_no_first_wave() -> None:
+    machines = [M1, replace(M2, health=Health.DOUBTFUL)]
+    plan = make_plan(state(want(A)), lay({A: "m2"}), machines, sights(reach(M1, find(A)), silent(M2)))
+    assert [set(wave) for wave in steps(plan)] == [{"h1"}]
+    assert "h2" not in steps(plan)[0]
+
+
+def test_a_machine_that_has_more_to_do_does_it_in_the_second_wave() -> None:
+    wanted = [want(A), want(B), want("c.service")]
+    layout = lay({A: "m2", B: "m1", "c.service": "m1"})
+    plan = make_plan(
+        state(*wanted),
+        layout,
+        [M1, M2],
+        sights(reach(M1, find(A), find("old.service")), reach(M2, find(B))),
+    )
+    assert steps(plan) == [
+        {
+            "h1": ["stop a.service", "remove a.service", "reload"],
+            "h2": ["stop b.service", "remove b.service", "reload"],
+        },
+        {
+            "h1": [
+                "stop old.service",
+                "remove old.service",
+                "write b.service",
+                "write c.service",
+                "reload",
+                "start b.service",
+                "start c.service",
+            ],
+            "h2": ["write a.service", "reload", "start a.service"],
+        },
+    ]
+
+
+def test_withholding_drops_the_steps_of_those_units_alone() -> None:
+    wanted = [want(A), want(B)]
+    plan = make_plan(state(*wanted), lay({A: "m1", B: "m1"}), [M1], sights(reach(M1)))
+    (wave,) = plan.waves
+    (kept,) = withhold(wave, frozenset({A}))
+    assert [(step.action, step.unit) for step in kept.steps] == [
+        (Action.WRITE, B),
+        (Action.RELOAD, ""),
+        (Action.START, B),
+    ]
+    assert withhold(wave, frozenset({A, B})) == ()
+    assert withhold(wave, frozenset()) == wave
+
+
+def test_a_unit_that_a_machine_in_doubt_may_run_is_started_nowhere_else() -> None:
+    doubtful = replace(M1, health=Health.DOUBTFUL)
+    machines, seen = [doubtful, M2], sights(silent(M1), reach(M2))
+    layout = lay({A: "m2", B: "m2"})
+    plan = make_plan(state(want(A), want(B)), layout, machines, seen, in_doubt={A: "h1", "x.service": "h1"})
+    assert steps(plan) == [{"h2": ["write b.service", "reload", "start b.service"]}]
+    assert f"{A} waits for h1, which had it last and does not answer: it may still run there" in plan.remarks
+
+
+def test_a_unit_that_runs_where_it_belongs_is_mended_whatever_is_in_doubt() -> None:
+    seen = sights(silent(M1), reach(M2, find(A, text="by hand")))
+    machines = [replace(M1, health=Health.DOUBTFUL), M2]
+    plan = make_plan(state(want(A)), lay({A: "m2"}), machines, seen, in_doubt={A: "h1"})
+    assert steps(plan) == [{"h2": ["stop a.service", "write a.service", "reload", "start a.service"]}]
+
+
+# ---------------------------------------------------------------- remarks
+
+
+def test_machines_that_did_not_answer_are_told_with_their_health() -> None:
+    machines = [replace(M1, health=Health.LOST), replace(M2, health=Health.DOUBTFUL)]
+    seen = sights(silent(M1), silent(M2, Failure.LOGIN), Unreached("h9", Failure.REFUSED))
+    assert make_plan(state(), lay({}), machines, seen).remarks == (
+        "h1: timed out: no answer; lost",
+        "h2: login refused: no answer; doubtful",
+        "h9: connection refused; never seen",
+    )
+
+
+def test_units_that_are_not_well_are_told() -> None:
+    detail = Detail("exit-code", "1", 203)
+    found = [
+        replace(find("failed.service", active="failed"), detail=detail),
+        replace(find("loop.service", active="activating", sub="auto-restart"), detail=detail),
+        find("never.service", active="inactive", ending=Ending.NEVER_STARTED),
+        find("ended.service", active="inactive", ending=Ending.BY_ITSELF),
+        find("held.service", LOADED, "failed"),
+    ]
+    wanted = [want(item.entry.name, item.entry.target) for item in found]
+    layout = lay({one.unit.name: "m1" for one in wanted})
+    assert make_plan(state(*wanted), layout, [M1], sights(reach(M1, *found))).remarks == (
+        "h1: failed.service has failed (exit-code, status 203)",
+        "h1: loop.service keeps failing and systemd restarts it (exit-code, status 203)",
+        "h1: never.service never started; 'fleetssh start never.service' tries again",
+    )
+
+
+@pytest.mark.parametrize(
+    ("detail", "text"),
+    [
+        (None, ""),
+        (Detail(), ""),
+        (Detail("success", "1", 0), ""),
+        (Detail("exit-code", "1", 2), " (exit-code, status 2)"),
+        (Detail("timeout"), " (timeout)"),
+        (Detail("success", load_error="bad unit file"), " (bad unit file)"),
+    ],
+)
+def test_a_failure_is_described_in_systemds_words(detail: Detail | None, text: str) -> None:
+    assert describe_failure(replace(find(A), detail=detail)) == text
+
+
+# ---------------------------------------------------------------- properties over random worlds
+
+NAMES = [f"u{number}.service" for number in range(6)]
+ACTIVE = [
+    ("active", "running"), ("inactive", "dead"), ("failed", "failed"), ("activating", "auto-restart"),
+    ("deactivating", "stop"), ("active", "exited"),
+]  # fmt: skip
+
+
+@st.composite
+def wanteds(draw: st.DrawFn, name: str) -> Wanted:
+    is_global = draw(st.booleans()) and draw(st.booleans())
+    return want(
+        name,
+        draw(st.sampled_from([LAUNCHED, LAUNCHED, LOADED, INACTIVE])),
+        text=draw(st.sampled_from(["first", "second"])),
+        generation=draw(st.integers(0, 2)),
+        bound_to=tuple(draw(st.lists(st.sampled_from([n for n in NAMES if n < name]), max_size=1)))
+        if name > NAMES[0]
+        else (),
+        is_global=is_global,
+    )
+
+
+@st.composite
+def finds(draw: st.DrawFn, name: str) -> Found:
+    active, sub = draw(st.sampled_from(ACTIVE))
+    return find(
+        name,
+        draw(st.sampled_from([LAUNCHED, LOADED])),
+        active,
+        sub,
+        noted=draw(st.sampled_from(["first", "second"])),
+        text=draw(st.sampled_from(["first", "second", "by hand", None])),
+        generation=draw(st.integers(0, 2)),
+        linked=draw(st.booleans()),
+        ending=draw(st.sampled_from(Ending)) if active == "inactive" else None,
+    )
+
+
+class World:
+    """Some machines, what is wanted of them, and who does not answer."""
+
+    def __init__(
+        self, wanted: Mapping[str, Wanted], sims: list[Sim], retry: frozenset[str], order: list[int]
+    ) -> None:
+        self.state = State("c1", 1, wanted)
+        self.sims = sims
+        self.retry = retry
+        self.order = order
+        self.layout = place(wanted, self.machines(), {})
+
+    def machines(self) -> list[Machine]:
+        return [replace(sim.machine, health=sim.health) for sim in self.sims]
+
+    def sightings(self) -> dict[str, Sighting]:
+        return sights(*(sim.look() if sim.health is Health.UP else silent(sim.machine) for sim in self.sims))
+
+    def plan(self, retry: frozenset[str] = frozenset()) -> Plan:
+        return make_plan(self.state, self.layout, self.machines(), self.sightings(), retry)
+
+    def apply(self, plan: Plan) -> None:
+        by_host = {sim.machine.host: sim for sim in self.sims}
+        for wave in plan.waves:
+            for visit in wave:
+                by_host[visit.host].apply(visit)
+
+
+@st.composite
+def worlds(draw: st.DrawFn, copies: int = 3) -> World:
+    count = draw(st.integers(1, 3))
+    homes = {name: draw(st.lists(st.integers(0, count - 1), max_size=copies, unique=True)) for name in NAMES}
+    wanted = {name: draw(wanteds(name)) for name in NAMES if draw(st.integers(0, 4))}
+    bound = {name: one.unit.bound_to for name, one in wanted.items()}
+    health = st.sampled_from([Health.UP, Health.UP, Health.DOUBTFUL, Health.LOST])
+    sims = [
+        Sim(
+            up(number),
+            {name: draw(finds(name)) for name in NAMES if number in homes[name]},
+            dict(bound),
+            ("stranger.service",),
+            draw(health) if copies > 1 else Health.UP,
+        )
+        for number in range(count)
+    ]
+    retry = frozenset(draw(st.lists(st.sampled_from(NAMES), max_size=2)))
+    return World(wanted, sims, retry, draw(st.permutations(range(count))))
+
+
+@settings(max_examples=300, deadline=None)
+@given(worlds())
+def test_a_plan_that_was_carried_out_leaves_nothing_to_plan(world: World) -> None:
+    plan = world.plan(world.retry)
+    assert check(world.state, plan, world.machines()) == ()
+    world.apply(plan)
+    again = world.plan()
+    for visit in (visit for wave in again.waves for visit in wave):
+        # systemd stopped it with a unit that left for good; whether it can run alone, only a start tells.
+        (sim,) = [sim for sim in world.sims if sim.machine.host == visit.host]
+        assert {step.action for step in visit.steps} == {Action.START}
+        assert all(set(visit.units[step.unit].unit.bound_to) - set(sim.found) for step in visit.steps)
+    world.apply(again)
+    assert steps(world.plan()) == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(worlds())
+def test_machines_that_are_not_up_get_no_steps(world: World) -> None:
+    plan = world.plan(world.retry)
+    ups = {machine.host for machine in world.machines() if machine.health is Health.UP}
+    assert {visit.host for wave in plan.waves for visit in wave} <= ups
+
+
+@settings(max_examples=200, deadline=None)
+@given(worlds())
+def test_the_order_of_what_is_given_never_matters(world: World) -> None:
+    plan = world.plan(world.retry)
+    shuffled = World(
+        dict(reversed(world.state.wanted.items())),
+        [world.sims[index] for index in world.order],
+        world.retry,
+        world.order,
+    )
+    for sim in shuffled.sims:
+        sim.found = dict(reversed(sim.found.items()))
+    shuffled.layout = Layout(
+        dict(reversed(world.layout.placements.items())),
+        dict(reversed(world.layout.globals_on.items())),
+        world.layout.unplaced,
+        world.layout.moves,
+    )
+    assert shuffled.plan(world.retry).waves == plan.waves
+
+
+@settings(max_examples=300, deadline=None)
+@given(worlds(copies=1))
+def test_no_unit_ever_runs_on_two_machines_that_answer(world: World) -> None:
+    # The visits of a wave run side by side: at worst all its starts come before all its stops.
+    plan = world.plan(world.retry)
+    for wave in plan.waves:
+        before = {sim.machine.host: sim.running() for sim in world.sims}
+        world.apply(Plan(world.layout, (wave,)))
+        for name, wanted in world.state.wanted.items():
+            if not wanted.unit.requirements.is_global:
+                homes = [s for s in world.sims if name in s.running() | before[s.machine.host]]
+                assert len(homes) <= 1, (name, steps(plan))
+
+
+@settings(max_examples=200, deadline=None)
+@given(worlds())
+def test_what_is_wanted_runs_in_the_end_unless_it_rests(world: World) -> None:
+    world.apply(world.plan(frozenset(NAMES)))
+    for sim in world.sims:
+        if sim.health is not Health.UP:
+            continue
+        here = {name for name, p in world.layout.placements.items() if p.machine == sim.machine.id}
+        here |= world.layout.globals_on.get(sim.machine.id, frozenset())
+        assert set(sim.found) == here
+        for name in here:
+            wanted = world.state.wanted[name]
+            assert sim.found[name].digest == wanted.unit.digest
+            if wanted.target is LAUNCHED and not wanted.unit.bound_to:
+                assert name in sim.running()
+
+
+def test_a_refusal_is_carried_through_untouched() -> None:
+    layout = replace(lay({}), unplaced={A: (Refusal("m1", "no"),)})
+    sighting: Reached = reach(M1)
+    assert make_plan(state(want(A)), layout, [M1], sights(sighting)).layout is layout
