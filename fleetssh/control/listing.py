@@ -40,7 +40,7 @@ class UnitRow:
 @dataclass(frozen=True, slots=True)
 class UnitFileRow:
     """One stored unit. ``state`` is what was last seen of it on its machine; empty for a global unit.
-    ``legend_id`` and ``address`` name the machine it belongs on; both empty when it has none."""
+    ``machine_id`` and ``address`` name the machine it belongs on; both empty when it has none."""
 
     name: str
     hash: str

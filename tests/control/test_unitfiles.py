@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fleetssh.control.unitfiles import MAX_UNIT_BYTES, Resolution, resolve
+from fleetssh.core.errors import CommandError
+from fleetssh.core.model import State, TargetState, Wanted
+from fleetssh.core.requirements import read_unit
+
+TEXT = b"[Service]\nExecStart=/bin/true\n"
+OTHER = b"[Service]\nExecStart=/bin/false\n"
+ANY = frozenset(TargetState)
+NONE: frozenset[TargetState] = frozenset()
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def stored(**texts: bytes) -> State:
+    """Units in the store, ``__`` for ``@`` and without ``.service``; all launched."""
+    names = {f"{name.replace('__', '@')}.service": text for name, text in texts.items()}
+    return State("c1", 1, {n: Wanted(read_unit(n, t), TargetState.LAUNCHED) for n, t in names.items()})
+
+
+def find(
+    state: State,
+    *arguments: str,
+    replace: bool = False,
+    may_replace: frozenset[TargetState] = ANY,
+) -> Resolution:
+    return resolve(state, arguments, replace=replace, may_replace=may_replace)
+
+
+def refusal(state: State, *arguments: str, replace: bool = False) -> CommandError:
+    with pytest.raises(CommandError) as caught:
+        find(state, *arguments, replace=replace, may_replace=NONE)
+    return caught.value
+
+
+# ---------------------------------------------------------------- new units: where their text comes from
+
+
+@pytest.mark.parametrize("argument", ["a", "a.service", "./a", "sub/../a.service"])
+def test_a_local_file_makes_a_new_unit(folder: Path, argument: str) -> None:
+    (folder / "sub").mkdir()
+    (folder / "a.service").write_bytes(TEXT)
+    found = find(stored(), argument)
+    assert found == Resolution(("a.service",), (read_unit("a.service", TEXT),), (), (), ())
+
+
+def test_the_suffix_rule_holds_for_paths_too(folder: Path) -> None:
+    (folder / "units").mkdir()
+    (folder / "units/a.service").write_bytes(TEXT)
+    (folder / "units/b.socket").write_bytes(b"[Socket]\nListenStream=80\n")
+    assert find(stored(), "units/a", "units/b.socket").names == ("a.service", "b.socket")
+
+
+def test_names_keep_their_order_and_repeats_are_one(folder: Path) -> None:
+    for name in "ab":
+        (folder / f"{name}.service").write_bytes(TEXT)
+    found = find(stored(), "b", "a", "b.service", "./a")
+    assert found.names == ("b.service", "a.service")
+    assert [unit.name for unit in found.created] == ["b.service", "a.service"]
+
+
+def test_an_instances_own_file_comes_before_any_template(folder: Path) -> None:
+    (folder / "t@1.service").write_bytes(TEXT)
+    (folder / "t@.service").write_bytes(OTHER)
+    (unit,) = find(stored(t__=OTHER), "t@1").created
+    assert (unit.name, unit.text) == ("t@1.service", TEXT)
+
+
+def test_the_stored_template_comes_before_the_local_one_which_is_warned_about(folder: Path) -> None:
+    (folder / "t@.service").write_bytes(OTHER)
+    found = find(stored(t__=TEXT), "t@1")
+    assert [(unit.name, unit.text) for unit in found.created] == [("t@1.service", TEXT)]
+    (warning,) = found.warnings
+    assert warning == (
+        "WARNING: Unit t@.service in registry differs from local template unit file t@.service. "
+        "Add --replace to override."
+    )
+
+
+def test_the_local_template_serves_when_none_is_stored(folder: Path) -> None:
+    (folder / "units").mkdir()
+    (folder / "units/t@.service").write_bytes(b"[Service]\nExecStart=/bin/echo %i\n")
+    found = find(stored(), "units/t@1", "units/t@.service")
+    assert [unit.name for unit in found.created] == ["t@1.service", "t@.service"]
+    assert found.warnings == ()
+
+
+def test_the_requirements_of_an_instance_are_its_own(folder: Path) -> None:
+    (folder / "t@.service").write_bytes(TEXT + b"[X-Fleet]\nConflicts=t@*.service\nMachineOf=db@%i.service\n")
+    (unit,) = find(stored(), "t@7").created
+    assert unit.requirements.machine_of == ("db@7.service",)
+
+
+def test_a_unit_that_is_nowhere() -> None:
+    error = refusal(stored(), "a")
+    assert error.message == (
+        "Error creating units: unable to find Unit(a.service) in Registry or on filesystem"
+    )
+    assert "a" in error.hint
+    error = refusal(stored(), "t@1")
+    assert "or template Unit(t@.service) in Registry or on filesystem" in error.message
+    # A template is not its own template.
+    assert "template Unit" not in refusal(stored(), "t@").message
+
+
+def test_one_bad_argument_and_nothing_is_meant(folder: Path) -> None:
+    (folder / "a.service").write_bytes(TEXT)
+    assert "Unit(b.service)" in refusal(stored(), "a", "b").message
+
+
+# ---------------------------------------------------------------- files and names that cannot be
+
+
+@pytest.mark.parametrize("argument", ["", "a b", "a.device", "@1", "x" * 300, "."])
+def test_names_that_cannot_be_are_refused_before_any_file_is_read(argument: str) -> None:
+    assert refusal(stored(), argument).message.startswith("Error creating units: ")
+
+
+def test_mistakes_in_a_file_are_told_with_file_and_line(folder: Path) -> None:
+    (folder / "a.service").write_bytes(b"[Service]\nnonsense\n")
+    assert refusal(stored(), "./a.service").message.startswith("Error creating units: a.service:2: ")
+
+
+def test_a_file_that_is_far_too_large_is_none(folder: Path) -> None:
+    (folder / "a.service").write_bytes(b"#" * (MAX_UNIT_BYTES + 1))
+    assert "larger than" in refusal(stored(), "a").message
+
+
+def test_a_folder_by_the_units_name_is_no_file(folder: Path) -> None:
+    (folder / "a.service").mkdir()
+    assert "unable to find" in refusal(stored(), "a").message
+
+
+def test_a_path_that_cannot_be_looked_at_is_told(folder: Path) -> None:
+    error = refusal(stored(), f"{'d' * 300}/a.service")
+    assert error.message.startswith("Error creating units: failed getting Unit(a.service) from file: ")
+    assert error.message.endswith("File name too long")
+
+
+# ---------------------------------------------------------------- units that exist
+
+
+def test_a_stored_unit_is_meant_by_its_name_whatever_lies_here(folder: Path) -> None:
+    assert find(stored(a=TEXT), "a", "elsewhere/a.service") == Resolution(("a.service",), (), (), (), ())
+    (folder / "a.service").write_bytes(b"# only a comment\n" + TEXT)
+    assert find(stored(a=TEXT), "a").warnings == ()
+
+
+def test_a_local_file_that_differs_is_warned_about(folder: Path) -> None:
+    (folder / "a.service").write_bytes(OTHER)
+    found = find(stored(a=TEXT), "a")
+    assert (found.created, found.replaced) == ((), ())
+    (warning,) = found.warnings
+    assert warning == (
+        "WARNING: Unit a.service in registry differs from local unit file a.service. "
+        "Add --replace to override."
+    )
+
+
+def test_a_local_template_that_differs_from_a_stored_instance_is_warned_about(folder: Path) -> None:
+    (folder / "t@.service").write_bytes(OTHER)
+    (warning,) = find(stored(t__1=TEXT), "t@1").warnings
+    assert "Unit t@1.service in registry differs from local template unit file" in warning
+
+
+def test_replacing_takes_the_local_text(folder: Path) -> None:
+    (folder / "a.service").write_bytes(OTHER)
+    found = find(stored(a=TEXT), "a", replace=True)
+    assert found == Resolution(("a.service",), (), (read_unit("a.service", OTHER),), (), ())
+
+
+def test_replacing_with_the_same_is_noted_and_nothing_else(folder: Path) -> None:
+    (folder / "a.service").write_bytes(b"# only a comment\n" + TEXT)
+    found = find(stored(a=TEXT), "a", replace=True, may_replace=NONE)
+    assert found.notes == ("Found same Unit(a.service) in Registry, nothing to do",)
+    assert found.replaced == ()
+
+
+def test_replacing_needs_something_to_replace_it_with() -> None:
+    assert "no local file of a.service" in refusal(stored(a=TEXT), "a", replace=True).message
+
+
+def test_an_instance_is_replaced_from_the_stored_template() -> None:
+    (unit,) = find(stored(t__1=TEXT, t__=OTHER), "t@1", replace=True).replaced
+    assert (unit.name, unit.text) == ("t@1.service", OTHER)
+
+
+def test_a_unit_in_a_state_that_the_verb_may_not_touch_is_not_replaced(folder: Path) -> None:
+    (folder / "a.service").write_bytes(OTHER)
+    error = refusal(stored(a=TEXT), "a", replace=True)
+    assert error.message == (
+        "Error creating units: can not replace Unit(a.service) in state 'launched', "
+        "use the appropriate command"
+    )
+    assert error.hint == "fleetssh start --replace a.service"
