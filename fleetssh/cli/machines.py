@@ -91,7 +91,7 @@ def _look(session: Session) -> tuple[State, Survey]:
     cluster = session.cluster
     state = cluster.store.load()
     with progress(f"looking at {plural(len(cluster.inventory.hosts), 'machine')} ..."):
-        return state, survey(cluster, state.cluster)
+        return state, survey(cluster, state.cluster, deciding=False)
 
 
 def _tell_unreached(seen: Survey) -> Exit:

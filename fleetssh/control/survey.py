@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleetssh import clock
 from fleetssh.control.cluster import Cluster
@@ -27,6 +28,9 @@ from fleetssh.wire.script import write_look
 
 MARK_BYTES = 12
 """Randomness in a visit's frame mark: nothing that a machine prints can imitate it."""
+
+NEVER = sys.maxsize
+"""More looks than anybody takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +74,18 @@ def look_at(cluster: Cluster, hosts: Iterable[str] | None = None) -> dict[str, S
     return {sighting.host: sighting for sighting in seen}
 
 
-def survey(cluster: Cluster, cluster_id: str) -> Survey:
+def survey(cluster: Cluster, cluster_id: str, *, deciding: bool = True) -> Survey:
     """Looks at every machine, then judges health over the remembered looks. Writes nothing.
 
+    Without ``deciding`` no machine becomes lost: only a pass gives one up, because it also moves its units.
     Raises InventoryError when two hosts turn out to be one machine: placing anything would be guessing.
     """
     sightings = {host: _not_foreign(s, cluster_id) for host, s in look_at(cluster).items()}
     _refuse_twins(cluster.inventory, sightings)
     known = {host.name for host in cluster.inventory.hosts}
     remembered = {name: r for name, r in cluster.store.machines().items() if name in known}
-    judgement = judge(remembered, sightings, cluster.patience)
+    patience = cluster.patience if deciding else replace(cluster.patience, looks=NEVER)
+    judgement = judge(remembered, sightings, patience)
     metadata = {host.name: host.metadata for host in cluster.inventory.hosts}
     machines = [
         Machine(
