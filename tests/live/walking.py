@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.live.conftest import Answer, Fleet, wait_for
-from tests.live.outside import edit_inventory
+from tests.live.outside import edit_inventory, pinned
 
 UNITS = ["UNIT", "MACHINE", "ACTIVE", "SUB"]
 UNIT_FILES = ["UNIT", "HASH", "DSTATE", "STATE", "TARGET"]
@@ -31,9 +31,9 @@ def unit_files(fleet: Fleet) -> dict[str, list[str]]:
 
 
 def running(fleet: Fleet) -> dict[str, list[str]]:
-    """``list-units`` as unit -> names of its machines. All must be ``active running`` there, and systemd on
-    every machine that can be asked must say the same."""
-    rows = table(fleet.run("list-units"), UNITS)
+    """``list-units`` as unit -> names of its machines, without ballast. All must be ``active running`` there,
+    and systemd on every machine that can be asked must say the same."""
+    rows = [row for row in table(fleet.run("list-units"), UNITS) if not row[0].startswith("ballast-")]
     assert all(cells[1:] == ["active", "running"] for _, *cells in rows), rows
     name_of = {fleet.legend(machine.name): machine.name for machine in fleet.lab.machines()}
     told: dict[str, list[str]] = {}
@@ -54,6 +54,14 @@ def home_of(fleet: Fleet, unit: str) -> str:
     """The name of the one machine that a unit runs on, as systemd says."""
     (home,) = running_on(fleet, unit)
     return home
+
+
+def burden(fleet: Fleet, *machines: str) -> None:
+    """Gives machines two units each, so that only their requirements bring more units to them."""
+    units = [f"ballast-{machine}-{number}" for machine in machines for number in (1, 2)]
+    for unit, machine in zip(units, sorted(machines * 2), strict=True):
+        fleet.unit(f"{unit}.service", pinned(machine))
+    fleet.run("load", *units)
 
 
 def use_metadata(fleet: Fleet, metadata: Mapping[str, Mapping[str, str]]) -> None:
