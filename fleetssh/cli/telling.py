@@ -107,9 +107,10 @@ def trouble_lines(done: Pass, without: Set[str] = frozenset()) -> list[str]:
 
 def trouble_text(outcome: Outcome) -> str:
     """What a machine said of a step that it could not do; a ``note`` is about the whole visit."""
+    message = outcome.message.replace("\n", "; ")
     if outcome.action is Action.NOTE:
-        return outcome.message
-    return f"{' '.join(filter(None, (outcome.action, outcome.unit)))} failed: {outcome.message}"
+        return message
+    return f"{' '.join(filter(None, (outcome.action, outcome.unit)))} failed: {message}"
 
 
 def _is_told(outcome: Outcome, told: Set[str]) -> bool:

@@ -41,6 +41,7 @@ facts() {{
   first /proc/loadavg loadavg
   first /sys/devices/system/cpu/online cpus
   [ -d /run/systemd/system ] && say systemd=yes
+  say "uid=$(id -u)"
   tell os; cat /etc/os-release
   tell memory; head -n 3 /proc/meminfo
   tell conf; [ -r {paths.CONF} ] && cat {paths.CONF}
@@ -111,7 +112,8 @@ details() {{
   tell details
   systemctl show --no-pager -p Id -p LoadError -p Result -p ExecMainCode -p ExecMainStatus -- $some
   for f in $some; do
-    tell log "$f"; journalctl -b -q --no-pager -n {LOG_LINES} -o cat -u "$f"
+    # Not -u: a program that cannot be run is told by a process that the journal may not know any more.
+    tell log "$f"; journalctl -b -q --no-pager -n {LOG_LINES} -o cat UNIT="$f" + _SYSTEMD_UNIT="$f"
   done
 }}
 

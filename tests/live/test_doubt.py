@@ -1,9 +1,10 @@
-"""Machines that do not answer: who may be given up, who never is, and what is said of their units meanwhile."""
+"""Machines that do not answer: who may be given up, who never is, and what is said of their units."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+
 import pytest
 
 from tests.live.conftest import Fleet
