@@ -20,7 +20,9 @@ def test_a_module_is_small_and_says_what_it_is_for(path: Path) -> None:
     assert len(text.splitlines()) <= MOST_LINES
     docstring = ast.get_docstring(ast.parse(text))
     assert docstring, "no docstring"
-    assert docstring.splitlines()[0].rstrip().endswith((".", ";", ":", "too")), "its first line is no sentence"
+    assert docstring.splitlines()[0].rstrip().endswith((".", ";", ":", "too")), (
+        "its first line is no sentence"
+    )
 
 
 def test_imports_go_one_way() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -29,6 +30,10 @@ _port = click.option(
 
 def _stream(session: Session, host: Host, command: str, port: int | None) -> int:
     return session.carrier.stream(_at(host, port), command, pass_on, pass_on_error)
+
+
+def _has_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _at(host: Host, port: int | None) -> Host:
@@ -149,8 +154,9 @@ def ssh(
     """
     host, command = find_target(session, words, machine, unit)
     host = _at(host, ssh_port)
-    if command and not forward_agent:
-        return _stream(session, host, plain_command(command), None)
+    if command and not forward_agent and not _has_terminal():
+        source = sys.stdin.fileno()
+        return session.carrier.stream(host, plain_command(command), pass_on, pass_on_error, source)
     return _call_ssh(session, host, command, forward_agent)
 
 
@@ -182,4 +188,5 @@ def _ssh_options(session: Session, host: Host, forward_agent: bool) -> list[str]
         options += ["-o", f'UserKnownHostsFile="{host.known_hosts}"']
     if session.settings.connect_timeout:
         options += ["-o", f"ConnectTimeout={max(1, round(session.settings.connect_timeout))}"]
-    return [*options, "-A"] if forward_agent else options
+    options += ["-A"] if forward_agent else []
+    return [*options, "-t"] if _has_terminal() else options

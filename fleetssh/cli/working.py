@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -23,6 +24,7 @@ from fleetssh.control.reconcile import Pass, run_pass
 from fleetssh.control.waiting import WAIT_SECONDS, await_units, reports_of
 from fleetssh.core.model import MachineRecord, TargetState
 from fleetssh.core.report import DONE, Verdict
+from fleetssh.wire.script import START_WAIT_SECONDS
 
 AT_ONCE = frozenset({Verdict.UNPLACED, Verdict.UNKNOWN})
 """What is known to have gone wrong without waiting for it."""
@@ -101,7 +103,8 @@ def _run(session: Session, change: Change, work: Work, retry: frozenset[str]) ->
     limit = WAIT_SECONDS if work.limit is None else work.limit
     with progress(f"visiting {plural(len(cluster.inventory.hosts), 'machine')} ..."):
         with session.hold():
-            done = run_pass(cluster, retry, block=work.block)
+            visit_wait = min(math.ceil(limit), START_WAIT_SECONDS) if work.block else 0
+            done = run_pass(cluster, retry, wait_seconds=visit_wait)
         return await_units(cluster, done, change.resolution.names, limit) if work.block else done
 
 

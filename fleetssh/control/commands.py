@@ -50,9 +50,17 @@ def bring(store: Store, arguments: tuple[str, ...], target: TargetState, *, repl
         changed = [name for name in found.names if after.wanted[name].target is not target]
         if target is TargetState.INACTIVE:
             changed = []
-        return Change(set_target(after, changed, target), found, tuple(changed), state)
+        return Change(_aim(after, changed, target), found, tuple(changed), state)
 
     return _commit(store, edit)
+
+
+def _aim(state: State, names: list[str], target: TargetState) -> State:
+    verb = "loading" if target is TargetState.LOADED else "starting"
+    try:
+        return set_target(state, names, target)
+    except CommandError as error:
+        raise CommandError(f"Error {verb} units: {error.message}", error.hint) from error
 
 
 def take_down(store: Store, arguments: tuple[str, ...], target: TargetState) -> Change:

@@ -26,7 +26,7 @@ from fleetssh.core.placement import place
 from fleetssh.core.planning import leaving_units, make_plan, withhold
 from fleetssh.hosts.crew import ACT_SECONDS, visit_all
 from fleetssh.store import Event
-from fleetssh.wire.script import write_act
+from fleetssh.wire.script import START_WAIT_SECONDS, write_act
 
 COMMIT_TRIES = 3
 """Passes begun anew because somebody committed in between; a fourth conflict in a row is a defect."""
@@ -73,27 +73,29 @@ def plan_pass(cluster: Cluster, retry: frozenset[str] = frozenset(), state: Stat
     return Pass(state, seen, plan, seen.sightings, seen.records)
 
 
-def run_pass(cluster: Cluster, retry: frozenset[str] = frozenset(), *, block: bool = True) -> Pass:
+def run_pass(
+    cluster: Cluster, retry: frozenset[str] = frozenset(), *, wait_seconds: int = START_WAIT_SECONDS
+) -> Pass:
     """A whole pass. A commit that somebody else overtook drops everything and begins anew.
 
-    ``block`` false sends start jobs without waiting for them. Raises StoreError, InventoryError,
-    FleetError; machines that fail are values in the result.
+    A visit waits for systemd's start jobs up to ``wait_seconds``, not at all with 0. Raises StoreError,
+    InventoryError, FleetError; machines that fail are values in the result.
     """
     for attempt in range(1, COMMIT_TRIES + 1):
         planned = plan_pass(cluster, retry)
         try:
-            return _carry_out(cluster, planned, block)
+            return _carry_out(cluster, planned, wait_seconds)
         except StoreConflict:
             if attempt == COMMIT_TRIES:
                 raise
     raise AssertionError("unreachable")
 
 
-def _carry_out(cluster: Cluster, planned: Pass, block: bool) -> Pass:
+def _carry_out(cluster: Cluster, planned: Pass, wait_seconds: int) -> Pass:
     state = planned.state
     if planned.plan.layout.moves:
         state = cluster.store.commit(replace(state, placements=planned.plan.layout.placements))
-    work = _Work(cluster, state, dict(planned.sightings), block)
+    work = _Work(cluster, state, dict(planned.sightings), wait_seconds)
     *earlier, last = planned.plan.waves or ((),)
     for wave in earlier:
         work.act(wave)
@@ -119,7 +121,7 @@ class _Work:
     cluster: Cluster
     state: State
     sightings: dict[str, Sighting]
-    block: bool
+    wait_seconds: int
     done: list[MachinePlan] = field(default_factory=list)
     troubles: list[tuple[str, Outcome]] = field(default_factory=list)
     held: set[str] = field(default_factory=set)
@@ -135,7 +137,12 @@ class _Work:
             if isinstance(seen, Reached) and host not in self.stuck:
                 become = targets[host].become
                 visit = write_act(
-                    new_mark(), plan, seen.manifest, self.state.cluster, become=become, block=self.block
+                    new_mark(),
+                    plan,
+                    seen.manifest,
+                    self.state.cluster,
+                    become=become,
+                    wait_seconds=self.wait_seconds,
                 )
                 visits.append((targets[host], visit))
                 self.done.append(plan)

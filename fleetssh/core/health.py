@@ -13,10 +13,10 @@ from fleetssh.core.model import Health, MachineRecord, Reached, Seen, Sighting, 
 class Patience:
     """When silence becomes loss (rule 1) and when it is taken to be our own fault (rule 2).
 
-    A machine is lost after ``looks`` looks in a row without an answer **and** ``seconds`` since its last
-    good look: the count forgives one dropped packet, the time forgives passes that come quickly. The
-    defaults fit a pass a minute. When more than ``share`` of the known machines, and at least
-    ``at_least``, would be lost together, none is.
+    A machine is lost after ``looks`` looks in a row without an answer **and** ``seconds`` since the first of
+    them: the count forgives one dropped packet, the time forgives looks that come quickly (several commands
+    typed while a machine reboots, after a night without any). The defaults fit a pass a minute. When more
+    than ``share`` of the known machines, and at least ``at_least``, would be lost together, none is.
     """
 
     looks: int = 3
@@ -83,8 +83,11 @@ def _seen(sighting: Reached) -> MachineRecord:
 
 
 def _missed(record: MachineRecord, sighting: Unreached) -> MachineRecord:
-    missed = record.missed + 1 if sighting.failure.is_silence else 0
-    return replace(record, missed=missed, failure=f"{sighting.failure}: {sighting.message}".rstrip(": "))
+    failure = f"{sighting.failure}: {sighting.message}".rstrip(": ")
+    if not sighting.failure.is_silence:
+        return replace(record, missed=0, silent_since=None, failure=failure)
+    since = sighting.seen_at if record.silent_since is None else record.silent_since
+    return replace(record, missed=record.missed + 1, silent_since=since, failure=failure)
 
 
 def _is_silent(sighting: Sighting) -> bool:
@@ -92,7 +95,9 @@ def _is_silent(sighting: Sighting) -> bool:
 
 
 def _is_over(record: MachineRecord, sighting: Sighting, patience: Patience) -> bool:
-    waited = sighting.seen_at - record.last_good
+    if record.silent_since is None:
+        return False
+    waited = sighting.seen_at - record.silent_since
     return record.missed >= patience.looks and waited >= patience.seconds
 
 

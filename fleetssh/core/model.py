@@ -262,8 +262,9 @@ class Seen:
 class MachineRecord:
     """What the store remembers of an inventory host that was seen at least once.
 
-    ``missed`` counts looks without an answer since ``last_good`` (seconds since the epoch);
-    ``lost`` stays true until the machine answers again.
+    ``last_good`` is when it last answered, ``silent_since`` when the first of the ``missed`` silent looks in
+    a row was (``None`` without any), both in seconds since the epoch. ``lost`` stays true until the machine
+    answers again.
     """
 
     host: str
@@ -272,6 +273,7 @@ class MachineRecord:
     address: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     last_good: float = 0.0
+    silent_since: float | None = None
     missed: int = 0
     failure: str = ""
     lost: bool = False

@@ -40,6 +40,13 @@ class _Case:
     retry: frozenset[str]
     arriving: frozenset[str]
     in_doubt: Mapping[str, str]
+    silent: frozenset[str]
+
+    def keeps(self, name: str) -> bool:
+        """Whether a copy that belongs elsewhere stays for now: its new home is silent and was never seen to
+        have it, so this may be the only one (rule 1)."""
+        placement = self.layout.placements.get(name)
+        return placement is not None and placement.machine in self.silent and name not in self.in_doubt
 
 
 def make_plan(
@@ -63,7 +70,9 @@ def make_plan(
     for machine, sighting in reached:
         arriving |= belongs[machine.id].keys() - {f.entry.name for f in sighting.found if f.active in RUNNING}
     moving = frozenset(arriving & layout.placements.keys())
-    case = _Case(state, layout, retry, moving, {u: h for u, h in in_doubt.items() if u in layout.placements})
+    silent = frozenset(m.id for m in machines if not isinstance(sightings.get(m.host), Reached))
+    doubted = {unit: host for unit, host in in_doubt.items() if unit in layout.placements}
+    case = _Case(state, layout, retry, moving, doubted, silent)
     leaving: list[MachinePlan] = []
     staying: list[MachinePlan] = []
     for machine, sighting in sorted(reached, key=lambda pair: pair[0].host):
@@ -108,7 +117,7 @@ def _plan_machine(
     first: list[Step] = []
     second: list[Step] = []
     for name, item in found.items():
-        if name not in here:
+        if name not in here and not case.keeps(name):
             steps = release(item, _why_not_here(case.state, case.layout, name))
             (first if name in case.arriving else second).extend(steps)
     for name, wanted in here.items():

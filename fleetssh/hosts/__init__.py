@@ -60,9 +60,17 @@ class Carrier(Protocol):
         """Sends one visit and brings its answer; every failure to do so is a value."""
 
     def stream(
-        self, target: Target, command: str, out: Callable[[bytes], None], err: Callable[[bytes], None]
+        self,
+        target: Target,
+        command: str,
+        out: Callable[[bytes], None],
+        err: Callable[[bytes], None],
+        source: int | None = None,
     ) -> int:
         """Runs a command and hands its output on as it comes; the command's exit status.
+
+        Its standard input is the file descriptor ``source`` up to its end; without one it stays open and
+        silent until the command ends or we do, so that the remote side notices when we go away.
 
         Raises MachineError when the machine cannot be reached or the session breaks off.
         """

@@ -33,10 +33,14 @@ def visit_all(
     jobs = list(visits)
     if not jobs:
         return
-    with ThreadPoolExecutor(max_workers=min(forks, len(jobs))) as pool:
+    pool = ThreadPoolExecutor(max_workers=min(forks, len(jobs)))
+    try:
         futures = [pool.submit(visit_one, carrier, t, v, now, deadline_seconds) for t, v in jobs]
         for future in as_completed(futures):
             yield future.result()
+    finally:
+        # An interrupted person does not wait for visits under way: closing the carrier ends them.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def visit_one(

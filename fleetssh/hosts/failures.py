@@ -10,6 +10,10 @@ import paramiko
 from fleetssh.core.model import Failure
 from fleetssh.hosts.hostkeys import UnknownHostKey
 
+STALLS = ("No existing session", "Authentication timeout", "Timeout")
+"""How the library says that time ran out in the middle of a handshake: the machine's kernel answers and its
+sshd does not."""
+
 UNROUTABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
 
@@ -19,16 +23,34 @@ class Dropped(Exception):
 
 def classify(error: Exception) -> tuple[Failure, str]:
     """The kind and a short text for a person."""
+    if isinstance(error, Dropped | ConnectionResetError | EOFError):
+        return Failure.REFUSED, "sshd closed the connection before it answered"
     text = " ".join((getattr(error, "strerror", None) or str(error)).split())
+    if isinstance(error, paramiko.SSHException):
+        return _classify_ssh(error, text)
+    return _classify_network(error, text)
+
+
+def _classify_ssh(error: paramiko.SSHException, text: str) -> tuple[Failure, str]:
     match error:
         case paramiko.BadHostKeyException():
             return Failure.HOST_KEY, "its host key has changed; nothing is sent to it"
         case UnknownHostKey():
             return Failure.HOST_KEY, text
+        case _ if text.startswith(STALLS):
+            return Failure.TIMEOUT, "connected, but it stopped answering"
+        case _ if "banner" in text:
+            return Failure.TIMEOUT, "connected, but sshd never said hello"
         case paramiko.AuthenticationException():
             return Failure.LOGIN, text or "no key was accepted"
-        case Dropped() | ConnectionResetError() | EOFError():
-            return Failure.REFUSED, "sshd closed the connection before it answered"
+        case _ if "No authentication methods" in text:
+            return Failure.LOGIN, "there is no key to offer"
+        case _:
+            return Failure.LOCAL, text or type(error).__name__
+
+
+def _classify_network(error: Exception, text: str) -> tuple[Failure, str]:
+    match error:
         case TimeoutError():
             return Failure.TIMEOUT, "" if text == "timed out" else text
         case ConnectionRefusedError():
@@ -39,9 +61,5 @@ def classify(error: Exception) -> tuple[Failure, str]:
             return Failure.NO_ROUTE, ""
         case OSError() if error.errno == errno.ETIMEDOUT:
             return Failure.TIMEOUT, ""
-        case paramiko.SSHException() if "No authentication methods" in text:
-            return Failure.LOGIN, "there is no key to offer"
-        case paramiko.SSHException() if "banner" in text:
-            return Failure.TIMEOUT, "connected, but sshd never said hello"
         case _:
             return Failure.LOCAL, text or type(error).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -29,6 +30,7 @@ DROPPED_TRIES = 4
 """sshd drops connections at random beyond MaxStartups (10 by default): a few tries, spread out, get in."""
 
 READ_BYTES = 256 * 1024
+FEED_BYTES = 32 * 1024
 POLL_SECONDS = 0.5
 """How long one read waits before standard error is drained too and the deadline is looked at."""
 
@@ -65,17 +67,24 @@ class FabricCarrier:
             channel.close()
 
     def stream(
-        self, target: Target, command: str, out: Callable[[bytes], None], err: Callable[[bytes], None]
+        self,
+        target: Target,
+        command: str,
+        out: Callable[[bytes], None],
+        err: Callable[[bytes], None],
+        source: int | None = None,
     ) -> int:
-        """See Carrier.stream. The channel's standard input stays open, so that the remote side notices
-        when we go away."""
+        """See Carrier.stream."""
         try:
             channel, _ = self._open_channel(target)
+            channel.exec_command(command)
         except Exception as error:
             failure, text = classify(error)
-            raise MachineError(f"{target.name}: {failure}: {text}") from error
+            raise MachineError(f"{target.name}: {failure}: {text}".removesuffix(": ")) from error
         with contextlib.closing(channel):
-            channel.exec_command(command)
+            if source is not None:
+                # A thread that may never end: it waits for a person at a keyboard.
+                threading.Thread(target=_feed, args=(channel, source), daemon=True).start()
             channel.settimeout(POLL_SECONDS)
             while True:
                 with contextlib.suppress(TimeoutError):
@@ -212,6 +221,14 @@ class FabricCarrier:
         if connection is not None:
             with contextlib.suppress(Exception):
                 connection.close()
+
+
+def _feed(channel: paramiko.Channel, source: int) -> None:
+    """Hands a file descriptor's bytes to a command until either ends."""
+    with contextlib.suppress(OSError, EOFError):
+        while data := os.read(source, FEED_BYTES):
+            channel.sendall(data)
+        channel.shutdown_write()
 
 
 def _is_drop(error: Exception) -> bool:

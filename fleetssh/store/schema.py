@@ -53,6 +53,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             address TEXT NOT NULL,
             metadata TEXT NOT NULL,
             last_good REAL NOT NULL,
+            silent_since REAL,
             missed INTEGER NOT NULL,
             failure TEXT NOT NULL,
             lost INTEGER NOT NULL,

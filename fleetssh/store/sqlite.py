@@ -22,7 +22,7 @@ _UNITS = """
     FROM unit ORDER BY name
 """
 _MACHINES = """
-    SELECT host, machine_id, boot_id, address, metadata, last_good, missed, failure, lost, seen
+    SELECT host, machine_id, boot_id, address, metadata, last_good, silent_since, missed, failure, lost, seen
     FROM machine ORDER BY host
 """
 _EVENTS = "SELECT at, who, kind, subject, text FROM event ORDER BY id DESC LIMIT ?"
@@ -76,7 +76,9 @@ class SqliteStore:
             return
         with self._transaction("IMMEDIATE"):
             self._connection.executemany("DELETE FROM machine WHERE host = ?", hosts)
-            self._connection.executemany("REPLACE INTO machine VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            self._connection.executemany(
+                "REPLACE INTO machine VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+            )
 
     def record(self, events: Iterable[Event]) -> None:
         """Append to the bounded history."""
@@ -221,6 +223,7 @@ def _machine_row(record: MachineRecord) -> tuple[Any, ...]:
         record.address,
         codec.encode_metadata(record.metadata),
         record.last_good,
+        record.silent_since,
         record.missed,
         record.failure,
         record.lost,
@@ -235,6 +238,7 @@ def _record(
     address: str,
     metadata: str,
     last_good: float,
+    silent_since: float | None,
     missed: int,
     failure: str,
     lost: int,
@@ -247,6 +251,7 @@ def _record(
         address=address,
         metadata=codec.decode_metadata(metadata),
         last_good=last_good,
+        silent_since=silent_since,
         missed=missed,
         failure=failure,
         lost=bool(lost),

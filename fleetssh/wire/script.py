@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from fleetssh.core.model import Action, MachinePlan, Manifest, ManifestEntry, TargetState, Wanted
+from fleetssh.wire import paths
 from fleetssh.wire.program import FUNCTIONS
 from fleetssh.wire.quoting import quote, words
 
@@ -45,16 +46,17 @@ def write_look(mark: str, *, become: bool) -> Visit:
 
 
 def write_act(
-    mark: str, plan: MachinePlan, found: Manifest, cluster: str, *, become: bool, block: bool = True
+    mark: str, plan: MachinePlan, found: Manifest, cluster: str, *, become: bool, wait_seconds: int
 ) -> Visit:
     """A visit that carries out ``plan`` on a machine whose manifest is ``found``, then looks.
 
     Order (fleet 5.2): stop, remove, write, one daemon-reload however many files, restart, start. New texts
     are staged before all that, so a full disk stops nothing. The manifest is written before the first
     file and again after the last start, so a visit cut off in the middle leaves a manifest that names every
-    file of ours. With ``block`` false, start jobs are not waited for.
+    file of ours. Start jobs are waited for up to ``wait_seconds``, not at all with 0; a stop is always seen
+    to its end or to the limit of one visit.
     """
-    return _visit(mark, become, [*_act(plan, found, cluster, block), "act", "look"])
+    return _visit(mark, become, [*_act(plan, found, cluster, wait_seconds), "act", "look"])
 
 
 def _visit(mark: str, become: bool, body: list[str]) -> Visit:
@@ -73,7 +75,7 @@ def _visit(mark: str, become: bool, body: list[str]) -> Visit:
     return Visit(mark, command, "\n".join(lines).encode())
 
 
-def _act(plan: MachinePlan, found: Manifest, cluster: str, block: bool) -> Iterator[str]:
+def _act(plan: MachinePlan, found: Manifest, cluster: str, wait_seconds: int) -> Iterator[str]:
     before = format_manifest(_before(plan, found, cluster))
     after = format_manifest(_after(plan, found, cluster))
     yield "act() {"
@@ -87,10 +89,13 @@ def _act(plan: MachinePlan, found: Manifest, cluster: str, block: bool) -> Itera
     yield f"write_manifest {quote(before)} || return"
     for action, steps in groupby(plan.steps, key=lambda step: step.action):
         names = [step.unit for step in steps]
-        yield from _install(names, plan.units) if action is Action.WRITE else _jobs(action, names, block)
+        yield from (
+            _install(names, plan.units) if action is Action.WRITE else _jobs(action, names, wait_seconds)
+        )
     if any(step.action in (Action.START, Action.RESTART) for step in plan.steps):
         yield f"sleep {SETTLE_SECONDS}"
     yield f"write_manifest {quote(after)}"
+    yield f"rmdir {paths.FLEET}/stage"
     yield "}"
 
 
@@ -100,12 +105,12 @@ def _install(names: list[str], units: Mapping[str, Wanted]) -> Iterator[str]:
         yield f"mine {words(chunk)} && run write systemctl --runtime --no-reload -q enable -- $names"
 
 
-def _jobs(action: Action, names: list[str], block: bool) -> Iterator[str]:
+def _jobs(action: Action, names: list[str], wait_seconds: int) -> Iterator[str]:
     if action is Action.RELOAD:
         yield "run reload systemctl daemon-reload"
         return
-    waiting = f"timeout {START_WAIT_SECONDS} systemctl --no-ask-password"
-    starting = waiting if block else "systemctl --no-block --no-ask-password"
+    starting = f"timeout {wait_seconds} systemctl" if wait_seconds else "systemctl --no-block"
+    starting += " --no-ask-password"
     for chunk in _chunks(names):
         mine = f"mine {words(chunk)} &&"
         match action:

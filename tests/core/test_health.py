@@ -26,9 +26,16 @@ NOT_DEATH = [failure for failure in Failure if not failure.is_silence]
 
 
 def record(number: int = 1, *, last_good: float = 0.0, missed: int = 0, lost: bool = False) -> MachineRecord:
-    failure = "timed out" if missed or lost else ""
+    """A machine whose silence, if any, began right after its last good look."""
     return MachineRecord(
-        f"h{number}", f"m{number}", "b1", last_good=last_good, missed=missed, failure=failure, lost=lost
+        f"h{number}",
+        f"m{number}",
+        "b1",
+        last_good=last_good,
+        silent_since=last_good if missed else None,
+        missed=missed,
+        failure="timed out" if missed or lost else "",
+        lost=lost,
     )
 
 
@@ -121,7 +128,18 @@ def test_a_failure_that_is_no_silence_begins_the_count_anew() -> None:
         judgement = after([one], failing(1, at))
         assert judgement.health == {"h1": Health.DOUBTFUL}
         one = judgement.records["h1"]
-    assert after([one], failing(1, 103.0)).health == {"h1": Health.LOST}
+    assert after([one], failing(1, 161.0)).health == {"h1": Health.LOST}
+
+
+def test_the_time_runs_from_the_first_silent_look_and_not_from_the_last_good_one() -> None:
+    """Nobody looked all night, then somebody types three commands while the machine reboots."""
+    one = record(last_good=0.0)
+    for at in (36000.0, 36002.0, 36004.0):
+        judgement = after([one], failing(1, at))
+        assert judgement.health == {"h1": Health.DOUBTFUL}
+        one = judgement.records["h1"]
+    assert (one.missed, one.silent_since) == (3, 36000.0)
+    assert after([one], failing(1, 36060.0)).health == {"h1": Health.LOST}
 
 
 def test_a_lost_machine_stays_lost_until_it_answers() -> None:

@@ -33,13 +33,13 @@ STATE = State("c", 1, {UNIT: Wanted(Unit(UNIT, TEXT, DIGEST, DIGEST), TargetStat
 LAYOUT = Layout({UNIT: Placement(UNIT, HERE.id, "least loaded")}, {}, {})
 
 
-def plan(in_doubt: dict[str, str], *found: Found) -> Plan:
+def plan(in_doubt: dict[str, str], *found: Found, layout: Layout = LAYOUT) -> Plan:
     entries = tuple(item.entry for item in found)
     sightings = {
         "here": Reached("here", "10.0.0.1", Facts(HERE.id, "b"), Manifest("c", 0, entries), found),
         "silent": Unreached("silent", Failure.TIMEOUT),
     }
-    return make_plan(STATE, LAYOUT, [HERE, SILENT], sightings, in_doubt=in_doubt)
+    return make_plan(STATE, layout, [HERE, SILENT], sightings, in_doubt=in_doubt)
 
 
 def actions(plan: Plan) -> list[Action]:
@@ -65,3 +65,15 @@ def test_a_copy_that_runs_where_it_belongs_is_mended_all_the_same():
 def test_the_machine_in_doubt_itself_may_start_it_when_it_answers():
     entry = ManifestEntry(UNIT, DIGEST, TargetState.LOADED, 0)
     assert actions(plan({UNIT: "here"}, Found(entry, DIGEST))) == [Action.START]
+
+
+AWAY = Layout({UNIT: Placement(UNIT, SILENT.id, "least loaded")}, {}, {})
+COPY = Found(ManifestEntry(UNIT, DIGEST, TargetState.LAUNCHED, 0), DIGEST, active="active", sub="running")
+
+
+def test_the_only_copy_stays_while_its_new_home_is_silent():
+    assert actions(plan({}, COPY, layout=AWAY)) == []
+
+
+def test_an_old_copy_goes_when_its_home_was_seen_to_have_it():
+    assert actions(plan({UNIT: "silent"}, COPY, layout=AWAY)) == [Action.STOP, Action.REMOVE, Action.RELOAD]

@@ -35,6 +35,7 @@ CREATE TABLE machine (
     address TEXT NOT NULL,
     metadata TEXT NOT NULL,
     last_good REAL NOT NULL,
+    silent_since REAL,
     missed INTEGER NOT NULL,
     failure TEXT NOT NULL,
     lost INTEGER NOT NULL,
@@ -52,7 +53,7 @@ INSERT INTO meta VALUES (1, '0123456789abcdef0123456789abcdef', 41);
 INSERT INTO text VALUES ('86943ac9f3754cb90f8dd38bf6da7b0cad074592', x'5b536572766963655d0a4578656353746172743d2f62696e2f747275650a');
 INSERT INTO unit VALUES ('web@1.service', '86943ac9f3754cb90f8dd38bf6da7b0cad074592', 'launched', 3, '295470dac0b7ad6fb83dd8f09bc4573f9ca34968', 'A web server', '{"metadata":[["region",["eu"]]],"version":1}', 1, '["db.service"]');
 INSERT INTO placement VALUES ('web@1.service', 'm1', 'least loaded');
-INSERT INTO machine VALUES ('h1', 'm1', 'b1', '10.1.1.1', '{"region":"eu"}', 1700000000.5, 2, 'timed out', 1, '[["web@1.service","launched","loaded","active","running"]]');
+INSERT INTO machine VALUES ('h1', 'm1', 'b1', '10.1.1.1', '{"region":"eu"}', 1700000000.5, 1700000060.5, 2, 'timed out', 1, '[["web@1.service","launched","loaded","active","running"]]');
 INSERT INTO event VALUES (1, 1700000000.5, 'ann', 'start', 'web@1.service', 'launched');
 PRAGMA user_version = 1;
 COMMIT;

@@ -215,6 +215,7 @@ RECORDS = st.builds(
     address=st.text(max_size=4),
     metadata=st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
     last_good=st.floats(0, 4e9),
+    silent_since=st.none() | st.floats(0, 4e9),
     missed=st.integers(0, 100),
     failure=st.text(max_size=4),
     lost=st.booleans(),

@@ -45,7 +45,17 @@ def test_file_of_the_oldest_schema_opens_with_everything_in_it(tmp_path):
         )
         seen = Seen(unit.name, TargetState.LAUNCHED, "loaded", "active", "running")
         record = MachineRecord(
-            "h1", "m1", "b1", "10.1.1.1", {"region": "eu"}, 1700000000.5, 2, "timed out", True, (seen,)
+            "h1",
+            "m1",
+            "b1",
+            "10.1.1.1",
+            {"region": "eu"},
+            1700000000.5,
+            1700000060.5,
+            2,
+            "timed out",
+            True,
+            (seen,),
         )
         assert store.machines() == {"h1": record}
         assert store.history(5) == (Event(1700000000.5, "ann", "start", unit.name, "launched"),)

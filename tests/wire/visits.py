@@ -53,7 +53,7 @@ def install(*units: Wanted) -> MachinePlan:
 
 def act(steps: MachinePlan, found: Manifest = Manifest(), cluster: str = CLUSTER) -> Visit:  # noqa: B008
     """The visit that carries a plan out."""
-    return write_act(MARK, steps, found, cluster, become=False)
+    return write_act(MARK, steps, found, cluster, become=False, wait_seconds=30)
 
 
 def look() -> Visit:
