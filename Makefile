@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # The lab's machines are containers of systemd-nspawn made by mmdebstrap.
-LAB_PACKAGES := systemd-container mmdebstrap iproute2 nftables openssh-client dash busybox-static
+LAB_PACKAGES := systemd-container mmdebstrap iproute2 nftables openssh-client dash busybox
 
 .PHONY: demo test lint bench clean setup system
 

@@ -72,7 +72,7 @@ JOURNALCTL = r"""#!/bin/bash
 printf 'journalctl %s\n' "$*" >>/run/sim/calls
 case " $* " in
   *" json "*) cat /run/sim/jobs 2>/dev/null ;;
-  *" cat "*) cat "/run/sim/log/${!#}" 2>/dev/null ;;
+  *" cat "*) cat "/run/sim/log/${!##*=}" 2>/dev/null ;;
 esac
 exit 0
 """
