@@ -98,14 +98,16 @@ class Fleet:
 
     def witness(self, machine: str) -> Witness:
         """testinfra's view of a machine, over OpenSSH and not over anything of ours."""
-        address = {m.name: m.address for m in self.lab.machines()}[machine]
-        config = self.folder / "ssh_config"
+        found = next(m for m in self.lab.machines() if m.name == machine)
+        config = self.folder / f"ssh_config_{machine}"
+        # One connection for all tests; a machine that was booted anew gets a new one.
         config.write_text(
             f"Host *\n  UserKnownHostsFile {self.lab.known_hosts_path}\n  IdentityFile {self.lab.key_path}\n"
             "  IdentitiesOnly yes\n  User root\n  ControlMaster auto\n  ControlPersist 30\n"
-            f"  ControlPath {self._sockets}/%C\n  ServerAliveInterval 1\n  ServerAliveCountMax 3\n"
+            f"  ControlPath {self._sockets}/{machine}.{found.pid}\n"
+            "  ServerAliveInterval 1\n  ServerAliveCountMax 3\n"
         )
-        return testinfra.get_host(f"ssh://root@{address}", ssh_config=str(config))
+        return testinfra.get_host(f"ssh://root@{found.address}", ssh_config=str(config))
 
     def witnesses(self) -> dict[str, Witness]:
         """Every machine's witness by machine name."""
@@ -158,13 +160,18 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         lab.down()
 
 
+@pytest.fixture(scope="session")
+def sockets() -> Iterator[Path]:
+    """Where the witness keeps its connections: pytest's own folders have longer names than a socket may."""
+    with tempfile.TemporaryDirectory(prefix="ssh") as folder:
+        yield Path(folder)
+
+
 @pytest.fixture
-def fleet(lab: Lab, tmp_path: Path) -> Iterator[Fleet]:
-    """A user on three clean machines; whatever a test did to them is undone afterwards."""
+def fleet(lab: Lab, tmp_path: Path, sockets: Path) -> Fleet:
+    """A user on three clean machines, whatever the test before did to them."""
     reset(lab)
-    # A socket's path has at most 108 bytes, and pytest's folders have the names of tests in theirs.
-    with tempfile.TemporaryDirectory(prefix="ssh") as sockets:
-        yield Fleet(lab, tmp_path, Path(sockets))
+    return Fleet(lab, tmp_path, sockets)
 
 
 def reset(lab: Lab) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -37,20 +38,29 @@ def marks(host: Witness) -> list[str]:
     return found.splitlines()
 
 
-def jobs(fleet: Fleet, machine: str, unit: str) -> list[tuple[int, str, str]]:
-    """Finished jobs of a unit since this test began: (microseconds of the clock that this computer and the
-    machines share, type, result), oldest first."""
+@dataclass(frozen=True)
+class Job:
+    """A finished job of systemd; ``at`` is in microseconds of the clock that all lab machines share."""
+
+    at: int
+    unit: str
+    kind: str
+
+
+def jobs(fleet: Fleet, machine: str, *units: str) -> list[Job]:
+    """What systemd did with units on a machine since this test began, oldest first."""
     host = fleet.witness(machine)
     host.run("journalctl --sync")
-    said = host.check_output("journalctl -b -q -o json _PID=1 UNIT=%s", unit)
+    matches = " ".join(f"UNIT={unit}" for unit in units)
+    said = host.check_output(f"journalctl -b -q -o json _PID=1 {matches}")
     records = [r for r in map(json.loads, said.splitlines()) if "JOB_RESULT" in r]
-    found = [(int(r["__MONOTONIC_TIMESTAMP"]), r["JOB_TYPE"], r["JOB_RESULT"]) for r in records]
-    return [job for job in found if job[0] >= fleet.began * 1e6]
+    found = [Job(int(r["__MONOTONIC_TIMESTAMP"]), r["UNIT"], r["JOB_TYPE"]) for r in records]
+    return [job for job in found if job.at >= fleet.began * 1e6]
 
 
 def kinds(fleet: Fleet, machine: str, unit: str) -> list[str]:
     """What systemd did with a unit since this test began, such as ``["start", "stop"]``."""
-    return [kind for _, kind, _ in jobs(fleet, machine, unit)]
+    return [job.kind for job in jobs(fleet, machine, unit)]
 
 
 def main_pid(host: Witness, unit: str) -> int:

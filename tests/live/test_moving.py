@@ -22,8 +22,8 @@ def give_role(fleet: Fleet, *machines: str) -> None:
 
 def seen_to_have_moved(fleet: Fleet, unit: str, before: str, after: str) -> bool:
     """Whether systemd had stopped it on one machine before systemd started it on the other."""
-    (stopped,) = [at for at, kind, _ in jobs(fleet, before, unit) if kind == "stop"]
-    (started,) = [at for at, kind, _ in jobs(fleet, after, unit) if kind == "start"]
+    (stopped,) = [job.at for job in jobs(fleet, before, unit) if job.kind == "stop"]
+    (started,) = [job.at for job in jobs(fleet, after, unit) if job.kind == "start"]
     return stopped < started
 
 
