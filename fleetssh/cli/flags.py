@@ -126,7 +126,7 @@ GLOBAL_FLAGS: tuple[click.Option, ...] = (
         "--lost-after-seconds",
         type=click.FloatRange(0),
         metavar="S",
-        help="... and S seconds since its last one (60).",
+        help="... and S seconds since the first of them (60).",
     ),
     _global(
         click.Option,
@@ -169,7 +169,8 @@ class Shaped(click.Command):
         """Its own flags, then the global ones."""
         for title, chosen in (("Options", False), ("Global options", True)):
             found = [p for p in self.get_params(ctx) if (p in GLOBAL_FLAGS) is chosen]
-            records = [record for p in found if (record := p.get_help_record(ctx))]
+            shown = [p for p in found if isinstance(p, click.Option) and not p.hidden]
+            records = [record for p in shown if (record := p.get_help_record(ctx))]
             with formatter.section(title):
                 formatter.write_dl(records)
 
