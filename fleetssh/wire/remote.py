@@ -6,6 +6,13 @@ from collections.abc import Sequence
 
 from fleetssh.wire.quoting import quote, words
 
+FOLLOW = (
+    "exec 3<&0; journalctl {} -f & reader=$!; "
+    "{{ cat <&3; kill $reader; }} >/dev/null 2>&1 & watcher=$!; "
+    "wait $reader; status=$?; kill $watcher; exit $status"
+)
+"""The watcher reads standard input by another name, as shells give their background an empty one."""
+
 
 def status_command(name: str, *, sudo: bool) -> str:
     """fleet's ``systemctl status -l NAME``, without a pager."""
@@ -17,15 +24,15 @@ def journal_command(
 ) -> str:
     """fleet's ``journalctl --unit NAME --no-pager -n LINES --output MODE [-f]``.
 
-    A followed journal ends when our end of standard input closes: nothing is left running on the machine.
+    A followed journal ends when our end of standard input closes: nothing is left running on the machine. It
+    ends also when journalctl does, with its exit code: it refuses an output mode that it does not know.
     """
     options = ["--unit", name, "--no-pager", "-n", str(lines), "--output", output]
     options += ["--since", since] if since else []
     options += ["--until", until] if until else []
     if not follow:
         return _as_root(f"journalctl {words(options)}", sudo)
-    following = f"journalctl {words(options)} -f & reader=$!; cat >/dev/null; kill $reader"
-    return _as_root(following, sudo)
+    return _as_root(FOLLOW.format(words(options)), sudo)
 
 
 def plain_command(arguments: Sequence[str]) -> str:

@@ -67,5 +67,17 @@ def test_a_followed_journal_ends_with_our_end_of_standard_input(
     assert mark.read_text() == "ended\n"
 
 
+def test_a_followed_journal_ends_when_journalctl_does(programs: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "journalctl").write_text("#!/bin/sh\necho 'no such mode' >&2; exit 3\n")
+    command = journal_command("a.service", lines=1, follow=True, output="bogus", sudo=False)
+    with subprocess.Popen(
+        command, shell=True, env=programs, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as reader:
+        assert reader.stderr is not None
+        # Standard input stays open, as it does while a person waits.
+        assert reader.stderr.read() == "no such mode\n"
+        assert reader.wait(10) == 3
+
+
 def test_words_are_handed_over_as_openssh_does() -> None:
     assert plain_command(["echo", "a  b", "$HOME"]) == "echo a  b $HOME"
