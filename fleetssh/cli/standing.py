@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from fleetssh.cli.exits import Exit
-from fleetssh.cli.telling import failure_text, refusal_lines, trouble_text, withheld_line
+from fleetssh.cli.telling import JOBS, failure_text, refusal_lines, trouble_text, withheld_line
 from fleetssh.control.reconcile import Pass
 from fleetssh.core.mending import RUNNING
 from fleetssh.core.model import Action, Health, Machine, Outcome, Reached, Unreached
@@ -34,7 +34,7 @@ def problem(report: UnitReport, done: Pass, waited: float = 0.0) -> tuple[list[s
     if report.verdict is Verdict.RESTING:
         return [f"Unit {name} rests on {machine.legend}: a unit that it is bound to does not run"], Exit.DONE
     if report.verdict is Verdict.FAILED:
-        return _failed(report, machine), Exit.UNIT
+        return _failed(report, machine, done), Exit.UNIT
     if report.verdict is Verdict.STARTING:
         line = f"Unit {name} is still starting on {machine.legend} after {waited:.0f} s"
         return [f"{line}; 'fleetssh status {name}' shows more"], Exit.UNIT
@@ -55,14 +55,21 @@ def _unplaced(report: UnitReport, done: Pass) -> tuple[list[str], Exit]:
     return [f"Unit {report.name} is not placed: no machine can take it", *lines], Exit.UNIT
 
 
-def _failed(report: UnitReport, machine: Machine) -> list[str]:
+def _failed(report: UnitReport, machine: Machine, done: Pass) -> list[str]:
     found = report.found
     why = describe_failure(found).removeprefix(" (").removesuffix(")") if found else ""
+    why = why or _refused(report.name, machine.host, done)
     if not why and found and found.ending:
         why = str(found.ending)
     log = found.detail.log if found and found.detail else ()
     head = f"Unit {report.name} failed on {machine.legend}"
     return [f"{head}: {why}" if why else head, *(f"  {line}" for line in log[-LOG_LINES:])]
+
+
+def _refused(name: str, host: str, done: Pass) -> str:
+    """What systemd said when it did not even begin to start a unit: which unit that it needs is missing."""
+    jobs = [outcome for at, outcome in done.troubles if at == host and outcome.action in JOBS]
+    return "; ".join(line for outcome in jobs for line in outcome.message.splitlines() if name in line)
 
 
 def _missing(report: UnitReport, machine: Machine, done: Pass) -> list[str]:
