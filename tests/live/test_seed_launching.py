@@ -93,6 +93,10 @@ def test_standard_and_global_units(fleet: Fleet) -> None:
 
 def test_apaches_outlive_their_machine(fleet: Fleet) -> None:
     # "Run a container in the cluster"
+    fleet.unit("myapp.service", MYAPP.replace("After=docker", "Requires=docker"))
+    refused = fleet.run("start", "myapp.service", code=3).err
+    assert "Unit docker.service not found" in refused.splitlines()[0]  # on these machines there is none
+    fleet.run("destroy", "myapp.service")
     fleet.unit("myapp.service", MYAPP)
     fleet.run("start", "myapp.service")
     (app,) = running(fleet)["myapp.service"]

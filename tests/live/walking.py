@@ -58,10 +58,9 @@ def home_of(fleet: Fleet, unit: str) -> str:
 
 def burden(fleet: Fleet, *machines: str) -> None:
     """Gives machines two units each, so that only their requirements bring more units to them."""
-    units = [f"ballast-{machine}-{number}" for machine in machines for number in (1, 2)]
-    for unit, machine in zip(units, sorted(machines * 2), strict=True):
-        fleet.unit(f"{unit}.service", pinned(machine))
-    fleet.run("load", *units)
+    for machine in machines:
+        fleet.unit(f"ballast-{machine}@.service", pinned(machine))
+    fleet.run("load", *(f"ballast-{machine}@{number}" for machine in machines for number in (1, 2)))
 
 
 def use_metadata(fleet: Fleet, metadata: Mapping[str, Mapping[str, str]]) -> None:
