@@ -28,8 +28,9 @@ for f in $ours; do rm -f "/run/systemd/system/$f"; done
 chattr -i /run/fleet 2>/dev/null
 mountpoint -q /run/fleet && umount /run/fleet
 rm -rf /run/fleet /etc/fleet
-find /run/systemd/system -xtype l -delete
-systemctl daemon-reload; systemctl reset-failed; systemctl start ssh
+gone=$(find /run/systemd/system -xtype l -print -delete)
+[ -z "$ours$gone" ] || systemctl daemon-reload
+systemctl reset-failed; systemctl start ssh
 """
 
 
