@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import threading
@@ -180,7 +181,8 @@ class FabricCarrier:
             user=target.user,
             port=target.port,
             config=self._config,
-            connect_timeout=self._connect_seconds,
+            # fabric cuts fractions off, and takes 0 for no limit
+            connect_timeout=math.ceil(self._connect_seconds),
             connect_kwargs=self._login(target),
         )
         name = connection.host if connection.port == 22 else f"[{connection.host}]:{connection.port}"

@@ -44,7 +44,7 @@ def listening(greeting: bytes) -> Iterator[int]:
 @pytest.mark.parametrize("greeting", [b"", b"SSH-2.0-Open", b"SSH-2.0-OpenSSH_9.2\r\n"])
 def test_a_sshd_that_falls_silent_is_a_timeout(greeting: bytes) -> None:
     with listening(greeting) as port:
-        carrier = FabricCarrier(connect_seconds=1.0)
+        carrier = FabricCarrier(connect_seconds=0.5)
         host = Host("m1", "127.0.0.1", port, "root", None, False, None, {}, (), "")
         for _ in range(2):  # which of paramiko's clocks runs out first is chance
             answer = carrier.carry(host, write_look("mark", become=False), 5.0)
