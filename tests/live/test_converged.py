@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.live.conftest import Fleet
+from fleetssh.lab.cluster import Lab
+from tests.live.conftest import Fleet, reset
 from tests.live.outside import edit_inventory, kinds, main_pid, pinned, service, traces
 
 JOB = "[Service]\nType=oneshot\nExecStart=/bin/echo done\n"
 ARMED = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
 
 
-@pytest.fixture
-def converged(fleet: Fleet) -> Fleet:
-    """One unit of every kind, all as they should be."""
+@pytest.fixture(scope="module")
+def converged(lab: Lab, sockets: Path, tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    """One unit of every kind, all as they should be; what follows touches nothing, so one is enough."""
+    reset(lab)
+    fleet = Fleet(lab, tmp_path_factory.mktemp("converged"), sockets)
     fleet.unit("web.service", service())
     fleet.unit("app@.service", service())
     fleet.unit("agent.service", service(fleet=["Global=true"]))

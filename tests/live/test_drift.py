@@ -80,17 +80,6 @@ def test_a_removed_link_is_made_again_under_the_running_unit(web: Fleet) -> None
     assert host.check_output("systemctl show --value -p LoadState web") == "loaded"
 
 
-def test_everything_of_ours_removed_by_hand_comes_back(web: Fleet) -> None:
-    host = web.witness("m2")
-    host.check_output(f"systemctl stop web && rm {FILE} {LINK} && systemctl daemon-reload")
-    assert mended(web) == [
-        "m2: write web.service (its file was deleted by hand)",
-        "m2: reload (unit files change)",
-        "m2: start web.service (it was stopped by hand)",
-    ]
-    assert host.service("web").is_running
-
-
 def test_a_rebooted_machine_gets_its_own_units_back(fleet: Fleet) -> None:
     fleet.unit("web.service", service())
     fleet.unit("agent.service", service(fleet=["Global=true"]))

@@ -102,6 +102,7 @@ def test_a_unit_that_cannot_be_stopped_is_not_started_twice(fleet: Fleet) -> Non
     fleet.run("reconcile")
     assert fleet.running_on("web.service") == ["m3"]
     assert seen_to_have_moved(fleet, "web.service", "m1", "m3")
+    fleet.witness("m3").check_output("systemctl kill -s KILL web")
 
 
 def test_a_follower_leaves_with_its_peer_and_comes_back_with_it(fleet: Fleet) -> None:
