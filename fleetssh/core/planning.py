@@ -41,6 +41,7 @@ class _Case:
     arriving: frozenset[str]
     in_doubt: Mapping[str, str]
     silent: frozenset[str]
+    moved: frozenset[str]
 
     def keeps(self, name: str) -> bool:
         """Whether a copy that belongs elsewhere stays for now: its new home is silent and was never seen to
@@ -72,7 +73,8 @@ def make_plan(
     moving = frozenset(arriving & layout.placements.keys())
     silent = frozenset(m.id for m in machines if not isinstance(sightings.get(m.host), Reached))
     doubted = {unit: host for unit, host in in_doubt.items() if unit in layout.placements}
-    case = _Case(state, layout, retry, moving, doubted, silent)
+    moved = frozenset(move.unit for move in layout.moves)
+    case = _Case(state, layout, retry, moving, doubted, silent, moved)
     leaving: list[MachinePlan] = []
     staying: list[MachinePlan] = []
     for machine, sighting in sorted(reached, key=lambda pair: pair[0].host):
@@ -125,7 +127,7 @@ def _plan_machine(
             continue
         if name in case.in_doubt and case.in_doubt[name] != machine.host and not _runs(found.get(name)):
             continue
-        why = _why_here(case.layout, name)
+        why = _why_here(case, name)
         second += mend(wanted, found.get(name), why, name in case.retry, still)
     second += follow(second, here, found)
     return _machine_plan(machine, first, {}), _machine_plan(machine, second, here)
@@ -155,9 +157,13 @@ def _machine_plan(machine: Machine, steps: list[Step], here: Mapping[str, Wanted
     return [MachinePlan(machine.host, machine.id, ordered, units)]
 
 
-def _why_here(layout: Layout, name: str) -> str:
-    placement = layout.placements.get(name)
-    return placement.reason if placement else "global unit"
+def _why_here(case: _Case, name: str) -> str:
+    """Why a unit has to be where it is not: the reason of its placement while that is news, and later, as
+    when a reboot has cleared the machine, just that it is missing."""
+    placement = case.layout.placements.get(name)
+    if placement is None:
+        return "global unit"
+    return placement.reason if name in case.moved else "it belongs here and is missing"
 
 
 def _why_not_here(state: State, layout: Layout, name: str) -> str:

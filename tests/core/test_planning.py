@@ -17,6 +17,7 @@ from fleetssh.core.model import (
     Health,
     Layout,
     Machine,
+    Move,
     Plan,
     Reached,
     Refusal,
@@ -118,11 +119,17 @@ def test_what_leaves_a_machine_says_why(wanted: Wanted | None, reason: str) -> N
 
 
 def test_a_unit_arrives_with_the_reason_of_its_placement() -> None:
-    plan = make_plan(state(want(A)), lay({A: "m1"}), [M1], sights(reach(M1)))
+    layout = replace(lay({A: "m1"}), moves=(Move(A, None, "m1", "a test"),))
+    plan = make_plan(state(want(A)), layout, [M1], sights(reach(M1)))
     assert {step.reason for step in plan.waves[0][0].steps if step.unit} == {"a test"}
     layout = lay({}, {"m1": [A]})
     plan = make_plan(state(want(A, is_global=True)), layout, [M1], sights(reach(M1)))
     assert {step.reason for step in plan.waves[0][0].steps if step.unit} == {"global unit"}
+
+
+def test_a_unit_that_a_machine_has_forgotten_is_said_to_be_missing() -> None:
+    plan = make_plan(state(want(A)), lay({A: "m1"}), [M1], sights(reach(M1)))
+    assert {s.reason for s in plan.waves[0][0].steps if s.unit} == {"it belongs here and is missing"}
 
 
 def test_an_operators_start_is_carried_to_what_has_failed() -> None:
@@ -176,13 +183,6 @@ def test_a_unit_that_lies_on_its_new_machine_already_still_waits_for_the_old_cop
 def test_a_second_copy_goes_with_everything_else_when_the_first_runs() -> None:
     plan = make_plan(state(want(A)), lay({A: "m2"}), [M1, M2], sights(reach(M1, find(A)), reach(M2, find(A))))
     assert steps(plan) == [{"h1": ["stop a.service", "remove a.service", "reload"]}]
-
-
-def test_a_machine_that_does_not_answer_makes_no_first_wave() -> None:
-    machines = [M1, replace(M2, health=Health.DOUBTFUL)]
-    plan = make_plan(state(want(A)), lay({A: "m2"}), machines, sights(reach(M1, find(A)), silent(M2)))
-    assert [set(wave) for wave in steps(plan)] == [{"h1"}]
-    assert "h2" not in steps(plan)[0]
 
 
 def test_a_machine_that_has_more_to_do_does_it_in_the_second_wave() -> None:
