@@ -79,6 +79,7 @@ class Failure(enum.StrEnum):
     LOGIN = "login refused"
     HOST_KEY = "host key not trusted"
     SUDO = "sudo refused"
+    NOT_ROOT = "login is not root"
     DISK_FULL = "disk full"
     READ_ONLY = "read-only file system"
     NO_SYSTEMD = "no systemd"

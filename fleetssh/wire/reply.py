@@ -30,9 +30,7 @@ MAX_REPLY_BYTES = 16 * 1024 * 1024
 MAX_DIGITS = 18
 """Digits in a number that a machine may say: what fits in 64 bits."""
 
-NOT_ROOT = (
-    "not tried: the login user is not root; set `ansible_become: true` in the inventory, or log in as root"
-)
+NOT_ROOT = "set `ansible_become: true` in the inventory, or log in as root"
 
 NO_MACHINE_ID = frozenset({"", "uninitialized"})
 """What /etc/machine-id holds before systemd has chosen one: an image's first boot (machine-id(5))."""
@@ -82,7 +80,7 @@ def read_reply(host: str, address: str, mark: str, output: bytes, seen_at: float
         return Unreached(host, Failure.NO_SYSTEMD, "it does not run systemd", seen_at)
     if any(said.startswith("uid=") and said != "uid=0" for said in named.get("facts", ())):
         # Without root's rights it would see half of the journal and could write nothing.
-        return Unreached(host, Failure.SUDO, NOT_ROOT, seen_at)
+        return Unreached(host, Failure.NOT_ROOT, NOT_ROOT, seen_at)
     if facts.machine_id in NO_MACHINE_ID:
         return Unreached(host, Failure.NO_SYSTEMD, "its /etc/machine-id is empty", seen_at)
     if "units" not in named:

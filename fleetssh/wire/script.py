@@ -121,7 +121,10 @@ def _jobs(action: Action, names: list[str], wait_seconds: int) -> Iterator[str]:
             case Action.LINK:
                 yield f"{mine} link $names"
             case Action.RESTART | Action.START:
-                yield f'{mine} {{ started="$started $names"; run {action} {starting} {action} -- $names; }}'
+                # Failures of yesterday must not count against systemd's limit of starts (StartLimitBurst=).
+                forgiving = "systemctl -q reset-failed -- $names"
+                starts = f"run {action} {starting} {action} -- $names"
+                yield f'{mine} {{ started="$started $names"; {forgiving}; {starts}; }}'
             case _:
                 pass
 

@@ -347,7 +347,7 @@ def test_a_machine_without_systemd_or_without_an_id() -> None:
 def test_a_login_that_is_not_root_sees_too_little_to_be_believed() -> None:
     sighting = read(reply(facts="machine_id=m1\nboot_id=b1\nsystemd=yes\nuid=1000"))
     assert isinstance(sighting, Unreached)
-    assert sighting.failure is Failure.SUDO
+    assert sighting.failure is Failure.NOT_ROOT
     assert "ansible_become" in sighting.message
     assert isinstance(read(reply(facts="machine_id=m1\nboot_id=b1\nsystemd=yes\nuid=0")), Reached)
 

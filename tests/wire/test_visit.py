@@ -181,7 +181,9 @@ def test_steps_are_carried_out_in_fleets_order(machine: Machine) -> None:
         ("reset-failed", "a.service"),
         ("enable", "b.service"),
         ("daemon-reload",),
+        ("reset-failed", "c.service"),
         ("restart", "c.service"),
+        ("reset-failed", "b.service f.service"),
         ("start", "b.service f.service"),
     ]
     assert sorted(machine.files()) == [f"{letter}.service" for letter in "bcdef"]
@@ -315,6 +317,7 @@ def test_a_name_that_the_machine_has_for_itself_is_never_touched(machine: Machin
 
 def test_a_name_taken_over_by_the_machine_is_neither_stopped_nor_removed(machine: Machine) -> None:
     machine.reached(act(install(A, B)))
+    (machine.sim / "calls").unlink()
     (machine.own / "a.service").write_text("[Service]\nExecStart=/bin/own\n")
     steps = plan([], stop=["a.service"], remove=["a.service", "b.service"], reload=[""])
     seen = machine.reached(act(steps, holding(A, B)))
