@@ -103,7 +103,7 @@ def test_restart_of_a_unit_that_then_fails_says_so(fleet: Fleet) -> None:
 
 
 def test_a_failing_unit_may_be_tried_any_number_of_times(fleet: Fleet) -> None:
-    """systemd itself refuses the sixth start within ten seconds; an operator who repairs things is no loop."""
+    """systemd refuses the sixth start within ten seconds; an operator who repairs things is no loop."""
     fleet.unit("bad.service", pinned("m2", command=EXIT_3))
     for _ in range(7):
         answer = fleet.run("start", "bad", code=3)
