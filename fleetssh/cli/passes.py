@@ -84,14 +84,15 @@ def plan(session: Session, exit_code: bool) -> Exit:
     lines = work_lines(planned.plan)
     say(*lines)
     note(*planned.plan.remarks)
-    unplaced = [r for r in reports_of(planned, tuple(planned.plan.layout.unplaced)) if not r.machine]
-    for report in unplaced:
-        note(*problem(report, planned)[0])
+    unplaced = reports_of(planned, tuple(planned.plan.layout.unplaced))
+    problems = [problem(report, planned) for report in unplaced if not report.machine]
+    for told, _ in problems:
+        note(*told)
     if not lines:
         note("nothing to do")
     if exit_code and lines:
         return Exit.PENDING
-    found = [Exit.UNIT for _ in unplaced] + [Exit.MACHINE for _ in planned.unreached]
+    found = [code for _, code in problems] + [Exit.MACHINE for _ in planned.unreached]
     return combine([*found, _tell_alarm(planned)])
 
 

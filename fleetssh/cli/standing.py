@@ -52,7 +52,10 @@ def _unplaced(report: UnitReport, done: Pass) -> tuple[list[str], Exit]:
         # fleet: a global unit runs wherever it fits, and nowhere is not a failure.
         return [f"Unit {report.name} is global and fits no machine now"], Exit.DONE
     lines = refusal_lines(report.refusals, done.survey.machines)
-    return [f"Unit {report.name} is not placed: no machine can take it", *lines], Exit.UNIT
+    # Where no machine answers, it is not the unit's fault.
+    answers = any(machine.health is Health.UP for machine in done.survey.machines)
+    code = Exit.UNIT if answers else Exit.MACHINE
+    return [f"Unit {report.name} is not placed: no machine can take it", *lines], code
 
 
 def _failed(report: UnitReport, machine: Machine, done: Pass) -> list[str]:

@@ -185,3 +185,17 @@ def test_work_goes_on_around_a_machine_in_doubt(web: Fleet) -> None:
     web.run("reconcile")
     assert web.running_on("web.service") == []
     assert kinds(web, home, "web.service") == ["start", "stop"]
+
+
+def test_a_start_while_no_machine_answers_is_the_machines_fault_and_is_made_good_later(fleet: Fleet) -> None:
+    fleet.run("reconcile")
+    for machine in fleet.lab.machines():
+        fleet.lab.cut(machine.name)
+    fleet.unit("late.service", service())
+    answer = fleet.run("start", "late", code=4)
+    assert "Unit late.service is not placed: no machine can take it" in answer.err
+    assert fleet.run("plan", code=4).out == ""
+    for machine in fleet.lab.machines():
+        fleet.lab.heal(machine.name)
+    assert "start late.service" in fleet.run("reconcile").out
+    assert len(fleet.running_on("late.service")) == 1
