@@ -17,7 +17,7 @@ def new_units(fleet: Fleet) -> None:
     fleet.unit("agent.service", service(fleet=["Global=true"]))
     for machine in fleet.lab.machines():
         fleet.lab.run_inside(machine.name, ["systemctl", "stop", "ssh"])
-    fleet.run("start", "new1", "new2", "agent", code=3)
+    fleet.run("start", "new1", "new2", "agent", code=4)
     for machine in fleet.lab.machines():
         fleet.lab.run_inside(machine.name, ["systemctl", "start", "ssh"])
 
