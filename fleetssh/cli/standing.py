@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from fleetssh.cli.exits import Exit
-from fleetssh.cli.telling import JOBS, failure_text, refusal_lines, trouble_text, withheld_line
+from fleetssh.cli.telling import JOBS, refusal_lines, trouble_text, withheld_line
 from fleetssh.control.reconcile import Pass
 from fleetssh.core.mending import RUNNING
 from fleetssh.core.model import Action, Health, Machine, Outcome, Reached, Unreached
@@ -26,7 +26,7 @@ def problem(report: UnitReport, done: Pass, waited: float = 0.0) -> tuple[list[s
         return [], Exit.DONE
     sighting = done.sightings.get(machine.host)
     if report.verdict is Verdict.UNKNOWN:
-        why = f" ({failure_text(sighting)})" if isinstance(sighting, Unreached) else ""
+        why = f" ({sighting.why})" if isinstance(sighting, Unreached) else ""
         return [
             f"Unit {name} belongs on {machine.legend}, which does not answer{why}",
             "  'fleetssh reconcile' carries this out when it answers again",
@@ -120,7 +120,7 @@ def lingering(name: str, done: Pass, before: Set[str]) -> tuple[list[str], Exit]
         if isinstance(sighting, Unreached) and machine.id in before and machine.health is not Health.LOST:
             lines.append(
                 f"Unit {name} may still run on {machine.legend}, which does not answer "
-                f"({failure_text(sighting)}); it is removed there when it answers again"
+                f"({sighting.why}); it is removed there when it answers again"
             )
             codes.add(Exit.MACHINE)
         elif isinstance(sighting, Reached) and any(item.entry.name == name for item in sighting.found):

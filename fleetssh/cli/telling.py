@@ -134,7 +134,7 @@ def unreached_lines(
     """One line for each host that did not answer, and what that means for its units."""
     known = {machine.host: machine for machine in machines}
     return [
-        f"{_host_title(host, known.get(host))}: {failure_text(sighting)}; {_meaning(records.get(host))}"
+        f"{_host_title(host, known.get(host))}: {sighting.why}; {_meaning(records.get(host))}"
         for host, sighting in sorted(sightings.items())
         if isinstance(sighting, Unreached)
     ]
@@ -143,11 +143,6 @@ def unreached_lines(
 def alarm_lines(done: Pass) -> list[str]:
     """What is wrong with the cluster as a whole, or nothing."""
     return [f"ALARM: {done.survey.alarm}"] if done.survey.alarm else []
-
-
-def failure_text(sighting: Unreached) -> str:
-    """Why a machine could not be looked at."""
-    return f"{sighting.failure}: {sighting.message}" if sighting.message else str(sighting.failure)
 
 
 def _host_title(host: str, machine: Machine | None) -> str:

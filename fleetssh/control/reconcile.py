@@ -56,12 +56,11 @@ class Pass:
         return [s for _, s in sorted(self.sightings.items()) if isinstance(s, Unreached)]
 
 
-def plan_pass(cluster: Cluster, retry: frozenset[str] = frozenset(), state: State | None = None) -> Pass:
-    """Steps 1 to 6 of a pass: everything but touching. ``state`` replaces the stored one, for a question
-    such as "what would happen if". Raises FleetError when the plan contradicts itself."""
-    state = state or cluster.store.load()
+def plan_pass(cluster: Cluster, retry: frozenset[str] = frozenset()) -> Pass:
+    """Steps 1 to 6 of a pass: everything but touching. Raises FleetError when the plan contradicts itself."""
+    state = cluster.store.load()
     seen = survey(cluster, state.cluster)
-    known = {record.machine_id: host for host, record in cluster.store.machines().items()}
+    known = {record.machine_id: host for host, record in seen.stored.items()}
     layout = place(state.wanted, seen.machines, state.placements, known)
     plan = make_plan(state, layout, seen.machines, seen.sightings, retry, seen.in_doubt())
     findings = check(state, plan, seen.machines)
@@ -173,9 +172,8 @@ def _remember(cluster: Cluster, seen: Survey, work: _Work) -> Mapping[str, Machi
     """Writes what is known of the machines down, the acted-on ones as they were after acting."""
     newest = judge(seen.records, _reached(work.sightings), cluster.patience).records
     records = {**seen.records, **newest}
-    stored = cluster.store.machines()
     names = {host.name for host in cluster.inventory.hosts}
-    cluster.store.remember(records.values(), [name for name in stored if name not in names])
+    cluster.store.remember(records.values(), [name for name in seen.stored if name not in names])
     return records
 
 

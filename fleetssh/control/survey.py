@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from fleetssh import clock
 from fleetssh.control.cluster import Cluster
@@ -36,12 +36,14 @@ NEVER = sys.maxsize
 @dataclass(frozen=True, slots=True)
 class Survey:
     """What is known of the machines after one look at each: sightings and records by inventory host name,
-    the machines as placement sees them (sorted by id), and an alarm when too many went silent together."""
+    the machines as placement sees them (sorted by id), an alarm when too many went silent together,
+    and what the store remembered before, of hosts that have left the inventory too."""
 
     sightings: Mapping[str, Sighting]
     records: Mapping[str, MachineRecord]
     machines: tuple[Machine, ...]
     alarm: str = ""
+    stored: Mapping[str, MachineRecord] = field(default_factory=dict)
 
     def unreached(self) -> list[Unreached]:
         """The hosts that did not answer, sorted by name."""
@@ -83,7 +85,8 @@ def survey(cluster: Cluster, cluster_id: str, *, deciding: bool = True) -> Surve
     sightings = {host: _not_foreign(s, cluster_id) for host, s in look_at(cluster).items()}
     _refuse_twins(cluster.inventory, sightings)
     known = {host.name for host in cluster.inventory.hosts}
-    remembered = {name: r for name, r in cluster.store.machines().items() if name in known}
+    stored = cluster.store.machines()
+    remembered = {name: record for name, record in stored.items() if name in known}
     patience = cluster.patience if deciding else replace(cluster.patience, looks=NEVER)
     judgement = judge(remembered, sightings, patience)
     metadata = {host.name: host.metadata for host in cluster.inventory.hosts}
@@ -99,7 +102,7 @@ def survey(cluster: Cluster, cluster_id: str, *, deciding: bool = True) -> Surve
         for host, record in judgement.records.items()
     ]
     machines.sort(key=lambda machine: machine.id)
-    return Survey(sightings, judgement.records, tuple(machines), judgement.alarm)
+    return Survey(sightings, judgement.records, tuple(machines), judgement.alarm, stored)
 
 
 def _occupied(sighting: Sighting) -> frozenset[str]:

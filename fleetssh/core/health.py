@@ -83,11 +83,10 @@ def _seen(sighting: Reached) -> MachineRecord:
 
 
 def _missed(record: MachineRecord, sighting: Unreached) -> MachineRecord:
-    failure = f"{sighting.failure}: {sighting.message}".rstrip(": ")
     if not sighting.failure.is_silence:
-        return replace(record, missed=0, silent_since=None, failure=failure)
+        return replace(record, missed=0, silent_since=None, failure=sighting.why)
     since = sighting.seen_at if record.silent_since is None else record.silent_since
-    return replace(record, missed=record.missed + 1, silent_since=since, failure=failure)
+    return replace(record, missed=record.missed + 1, silent_since=since, failure=sighting.why)
 
 
 def _is_silent(sighting: Sighting) -> bool:

@@ -233,6 +233,11 @@ class Unreached:
     message: str = ""
     seen_at: float = 0.0
 
+    @property
+    def why(self) -> str:
+        """The kind of failure, and the message where there is one."""
+        return f"{self.failure}: {self.message}" if self.message else str(self.failure)
+
 
 Sighting: TypeAlias = Reached | Unreached
 
@@ -358,8 +363,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class MachinePlan:
-    """The ordered steps for one machine. ``writes`` holds the units that ``write`` steps need;
-    ``manifest`` is what the machine's manifest must say afterwards."""
+    """The ordered steps for one machine. ``units`` holds the wanted units among those that the steps name."""
 
     host: str
     machine: str

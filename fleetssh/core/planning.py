@@ -193,8 +193,7 @@ def _remarks(
     for host, sighting in sorted(sightings.items()):
         if isinstance(sighting, Unreached):
             health = by_host[host].health if host in by_host else "never seen"
-            why = f"{sighting.failure}: {sighting.message}" if sighting.message else f"{sighting.failure}"
-            remarks.append(f"{host}: {why}; {health}")
+            remarks.append(f"{host}: {sighting.why}; {health}")
             continue
         here = belongs.get(by_host[host].id, {}) if host in by_host else {}
         remarks += [
