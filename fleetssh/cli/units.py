@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import click
@@ -13,6 +14,7 @@ from fleetssh.cli.output import note, say
 from fleetssh.cli.session import Session
 from fleetssh.cli.working import Work, carry_out
 from fleetssh.control import commands
+from fleetssh.control.chronicle import Author
 from fleetssh.core.errors import UsageError
 from fleetssh.core.model import TargetState
 from fleetssh.store import Store
@@ -53,6 +55,10 @@ def _refuse_sign(_: click.Context, __: click.Parameter, value: bool) -> None:
         raise UsageError("--sign: fleet dropped signed units, and so there are none here")
 
 
+def _author(session: Session) -> Author:
+    return Author(session.who, session.verb)
+
+
 def _limit(attempts: int) -> float | None:
     return attempts * ATTEMPT_SECONDS if attempts > 0 else None
 
@@ -69,7 +75,9 @@ def submit(session: Session, units: tuple[str, ...], replace: bool) -> None:
     UNIT is the path of a file, or an instance of a template that was handed over or lies beside it.
     """
     if units:
-        _tell_new(commands.bring(session.store, units, TargetState.INACTIVE, replace=replace))
+        _tell_new(
+            commands.bring(session.store, _author(session), units, TargetState.INACTIVE, replace=replace)
+        )
     else:
         note("No units given")
 
@@ -109,7 +117,7 @@ def _bring(session: Session, units: tuple[str, ...], target: TargetState, replac
         note("No units given")
         return Exit.DONE
     session.require_inventory()
-    change = commands.bring(session.store, units, target, replace=replace)
+    change = commands.bring(session.store, _author(session), units, target, replace=replace)
     _tell_new(change)
     already = [name for name in change.resolution.names if name not in change.changed]
     again = frozenset(already) if target is TargetState.LAUNCHED else frozenset()
@@ -143,9 +151,7 @@ def restart(session: Session, units: tuple[str, ...], block_attempts: int) -> Ex
 def stop(session: Session, units: tuple[str, ...], no_block: bool, block_attempts: int) -> Exit:
     """Stop units. They stay loaded on their machines; globs such as 'web@*' work."""
     work = Work("stop", not no_block, _limit(block_attempts), done="stopped")
-    return _change(
-        session, units, lambda store, names: commands.take_down(store, names, TargetState.LOADED), work
-    )
+    return _change(session, units, partial(commands.take_down, target=TargetState.LOADED), work)
 
 
 @click.command(cls=Verb)
@@ -155,9 +161,7 @@ def stop(session: Session, units: tuple[str, ...], no_block: bool, block_attempt
 def unload(session: Session, units: tuple[str, ...], no_block: bool, block_attempts: int) -> Exit:
     """Stop units and take them off their machines. Their files stay in the cluster's state."""
     work = Work("unload", not no_block, _limit(block_attempts), done="unloaded")
-    return _change(
-        session, units, lambda store, names: commands.take_down(store, names, TargetState.INACTIVE), work
-    )
+    return _change(session, units, partial(commands.take_down, target=TargetState.INACTIVE), work)
 
 
 @click.command(cls=Verb)
@@ -173,7 +177,7 @@ def destroy(session: Session, units: tuple[str, ...], no_block: bool, block_atte
 def _change(
     session: Session,
     units: tuple[str, ...],
-    verb: Callable[[Store, tuple[str, ...]], commands.Change],
+    verb: Callable[[Store, Author, tuple[str, ...]], commands.Change],
     work: Work,
 ) -> Exit:
     if not units:
@@ -181,4 +185,4 @@ def _change(
         return Exit.DONE
     if session.store.machines():
         session.require_inventory()
-    return carry_out(session, verb(session.store, units), work)
+    return carry_out(session, verb(session.store, _author(session), units), work)

@@ -1,4 +1,7 @@
-"""Operator verbs over the store: load, edit, commit; a commit that lost is edited again."""
+"""Operator verbs over the store: load, edit, commit; a commit that lost is edited again.
+
+Who asked for what is recorded with the commit, in one transaction.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from dataclasses import dataclass
 
 import tenacity
 
+from fleetssh import clock
+from fleetssh.control.chronicle import Author, command_events
 from fleetssh.control.unitfiles import Resolution, resolve
 from fleetssh.core.editing import ask_restart, destroy_units, put_units, set_target
 from fleetssh.core.errors import CommandError, StoreConflict
@@ -37,7 +42,9 @@ class Change:
     before: State
 
 
-def bring(store: Store, arguments: tuple[str, ...], target: TargetState, *, replace: bool) -> Change:
+def bring(
+    store: Store, author: Author, arguments: tuple[str, ...], target: TargetState, *, replace: bool
+) -> Change:
     """``submit``, ``load`` and ``start``: creates what is new, then gives every unit the target state.
 
     ``inactive`` (submit) leaves existing units as they are. All or nothing: one bad argument and nothing
@@ -52,7 +59,7 @@ def bring(store: Store, arguments: tuple[str, ...], target: TargetState, *, repl
             changed = []
         return Change(_aim(after, changed, target), found, tuple(changed), state)
 
-    return _commit(store, edit)
+    return _commit(store, author, arguments, edit)
 
 
 def _aim(state: State, names: list[str], target: TargetState) -> State:
@@ -63,7 +70,7 @@ def _aim(state: State, names: list[str], target: TargetState) -> State:
         raise CommandError(f"Error {verb} units: {error.message}", error.hint) from error
 
 
-def take_down(store: Store, arguments: tuple[str, ...], target: TargetState) -> Change:
+def take_down(store: Store, author: Author, arguments: tuple[str, ...], target: TargetState) -> Change:
     """``stop`` (target loaded) and ``unload`` (target inactive) of units that exist.
 
     Raises CommandError for ``stop`` of an inactive unit (fleet: unable to stop in state inactive).
@@ -78,20 +85,20 @@ def take_down(store: Store, arguments: tuple[str, ...], target: TargetState) -> 
         changed = [name for name in names if state.wanted[name].target is not target]
         return Change(set_target(state, changed, target), _only(names), tuple(changed), state)
 
-    return _commit(store, edit)
+    return _commit(store, author, arguments, edit)
 
 
-def remove(store: Store, arguments: tuple[str, ...]) -> Change:
+def remove(store: Store, author: Author, arguments: tuple[str, ...]) -> Change:
     """``destroy``: forgets units; the pass that follows takes them off their machines."""
 
     def edit(state: State) -> Change:
         names = match(state, arguments)
         return Change(destroy_units(state, names), _only(names), names, state)
 
-    return _commit(store, edit)
+    return _commit(store, author, arguments, edit)
 
 
-def restart(store: Store, arguments: tuple[str, ...]) -> Change:
+def restart(store: Store, author: Author, arguments: tuple[str, ...]) -> Change:
     """``restart``: launches what is loaded, and asks for a restart of what is launched.
 
     Raises CommandError for a unit whose target state is inactive.
@@ -107,7 +114,7 @@ def restart(store: Store, arguments: tuple[str, ...]) -> Change:
         after = set_target(ask_restart(state, names), names, TargetState.LAUNCHED)
         return Change(after, _only(names), names, state)
 
-    return _commit(store, edit)
+    return _commit(store, author, arguments, edit)
 
 
 def match(state: State, arguments: tuple[str, ...]) -> tuple[str, ...]:
@@ -136,18 +143,23 @@ def _only(names: tuple[str, ...]) -> Resolution:
     return Resolution(names, (), (), (), ())
 
 
-def _commit(store: Store, edit: Callable[[State], Change]) -> Change:
+def _commit(
+    store: Store, author: Author, arguments: tuple[str, ...], edit: Callable[[State], Change]
+) -> Change:
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(StoreConflict),
         stop=tenacity.stop_after_attempt(EDIT_TRIES),
         reraise=True,
     )
-    return retrying(_commit_once, store, edit)
+    return retrying(_commit_once, store, author, arguments, edit)
 
 
-def _commit_once(store: Store, edit: Callable[[State], Change]) -> Change:
+def _commit_once(
+    store: Store, author: Author, arguments: tuple[str, ...], edit: Callable[[State], Change]
+) -> Change:
     state = store.load()
     change = edit(state)
     if change.state.wanted == state.wanted:
         return Change(state, change.resolution, change.changed, state)
-    return Change(store.commit(change.state), change.resolution, change.changed, state)
+    events = command_events(author, arguments, state.wanted, change.state.wanted, clock.now())
+    return Change(store.commit(change.state, events), change.resolution, change.changed, state)

@@ -43,8 +43,9 @@ class Store(Protocol):
         """Return one consistent reading; the cluster id in it was made once, with the store."""
         ...
 
-    def commit(self, state: State) -> State:
-        """Make ``state`` the truth and return it with the next revision.
+    def commit(self, state: State, events: Iterable[Event] = ()) -> State:
+        """Make ``state`` the truth, append ``events`` to the history, and return the state with the next
+        revision.
 
         ``state.revision`` is the parent. Raises ``StoreConflict`` when somebody committed first; then
         nothing is written.

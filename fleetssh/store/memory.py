@@ -37,12 +37,13 @@ class MemoryStore:
         with self._transaction:
             return _copy(self._state)
 
-    def commit(self, state: State) -> State:
-        """Make ``state`` the truth; see ``Store.commit``."""
+    def commit(self, state: State, events: Iterable[Event] = ()) -> State:
+        """Make ``state`` the truth and record its ``events``; see ``Store.commit``."""
         with self._transaction:
             require_parent(state, self._state.cluster, self._state.revision)
             difference(self._state, state)  # for its checks alone
             self._state = _copy(replace(state, revision=state.revision + 1))
+            self._events.extend(events)
             return _copy(self._state)
 
     def machines(self) -> Mapping[str, MachineRecord]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import astuple, replace
 from pathlib import Path
@@ -48,8 +48,9 @@ class SqliteStore:
         self._base = state
         return _copy(state)
 
-    def commit(self, state: State) -> State:
+    def commit(self, state: State, events: Iterable[Event] = ()) -> State:
         """Make ``state`` the truth by writing only the differences; see ``Store.commit``."""
+        lines = [astuple(event) for event in events]
         with self._transaction("IMMEDIATE"):
             cluster, revision = self._meta()
             require_parent(state, cluster, revision)
@@ -59,6 +60,7 @@ class SqliteStore:
                 base = self._read()
             self._write(difference(base, state), base)
             self._connection.execute("UPDATE meta SET revision = ?", (revision + 1,))
+            self._append(lines)
         committed = _copy(replace(state, revision=revision + 1))
         self._base = committed
         return _copy(committed)
@@ -82,17 +84,10 @@ class SqliteStore:
 
     def record(self, events: Iterable[Event]) -> None:
         """Append to the bounded history."""
-        rows = [astuple(event) for event in events]
-        if not rows:
-            return
-        with self._transaction("IMMEDIATE"):
-            self._connection.executemany(
-                "INSERT INTO event (at, who, kind, subject, text) VALUES (?, ?, ?, ?, ?)", rows
-            )
-            # The newest row is never dropped, so ids only grow.
-            self._connection.execute(
-                "DELETE FROM event WHERE id <= (SELECT max(id) FROM event) - ?", (HISTORY_LIMIT,)
-            )
+        lines = [astuple(event) for event in events]
+        if lines:
+            with self._transaction("IMMEDIATE"):
+                self._append(lines)
 
     def history(self, limit: int) -> tuple[Event, ...]:
         """Return the latest events, the newest last."""
@@ -146,6 +141,17 @@ class SqliteStore:
             wanted = _wanted(self._rows(_UNITS), texts)
         placements = self._rows("SELECT unit, machine, reason FROM placement ORDER BY unit")
         return State(cluster, revision, wanted, {row[0]: Placement(*row) for row in placements})
+
+    def _append(self, lines: Sequence[tuple[Any, ...]]) -> None:
+        if not lines:
+            return
+        self._connection.executemany(
+            "INSERT INTO event (at, who, kind, subject, text) VALUES (?, ?, ?, ?, ?)", lines
+        )
+        # The newest row is never dropped, so ids only grow.
+        self._connection.execute(
+            "DELETE FROM event WHERE id <= (SELECT max(id) FROM event) - ?", (HISTORY_LIMIT,)
+        )
 
     def _write(self, changes: Changes, base: State) -> None:
         execute_many = self._connection.executemany

@@ -271,6 +271,20 @@ def test_history_is_told_newest_last_and_as_much_as_was_asked_for(handles):
     assert one.history(0) == one.history(-1) == ()
 
 
+def test_a_commit_and_its_events_are_one_transaction(handles):
+    one, two = handles
+    state = one.load()
+    first = one.commit(fill(state, 1), make_events(0, 2))
+    assert two.history(9) == tuple(make_events(0, 2))
+    with pytest.raises(StoreConflict):
+        two.commit(fill(state, 2), make_events(2, 3))
+    with pytest.raises(StoreError):
+        two.commit(replace(first, cluster="ffff"), make_events(2, 3))
+    assert one.history(9) == tuple(make_events(0, 2))
+    one.commit(fill(first, 2), iter(make_events(2, HISTORY_LIMIT + 1)))
+    assert two.history(HISTORY_LIMIT * 2) == tuple(make_events(1, HISTORY_LIMIT + 1))
+
+
 def test_history_drops_the_oldest_beyond_its_limit(handles):
     one, two = handles
     one.record(make_events(0, HISTORY_LIMIT - 1))
