@@ -1,4 +1,4 @@
-"""Unit names: mangling, validity, parts, specifiers, globs."""
+"""Unit names: mangling, validity, parts, specifiers, globs. Numbers like F-050 name fleet's own tests."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ STEMS = st.text("abcXYZ019:-_.\\", min_size=1, max_size=12)
 SUFFIXES = st.sampled_from([".service", ".socket", ".timer", ".path", ".target"])
 INSTANCES = st.text("ab1:-_.\\@", max_size=8)
 
+NO_TEMPLATES = ("automount", "mount", "slice", "swap")
+NOT_FROM_FILES = ("busname", "device", "scope", "snapshot")
+
 
 @st.composite
 def unit_names(draw: st.DrawFn) -> str:
@@ -39,11 +42,13 @@ def unit_names(draw: st.DrawFn) -> str:
 @pytest.mark.parametrize(
     ("argument", "name"),
     [
+        # F-050
         ("foo", "foo.service"),
         ("foo.1", "foo.1.service"),
         ("foo/bar.socket", "bar.socket"),
         ("foo.socket", "foo.socket"),
         ("foo.service", "foo.service"),
+        # F-125: fleet's seven types are recognised
         ("examples/foo.service", "foo.service"),
         ("./units/foo@1", "foo@1.service"),
         ("/abs/foo.timer/", "foo.timer"),
@@ -54,8 +59,13 @@ def unit_names(draw: st.DrawFn) -> str:
         ("foo.target", "foo.target"),
         ("foo.slice", "foo.slice"),
         ("foo.swap", "foo.swap"),
+        # F-125: these are not
         ("foo.scope", "foo.scope.service"),
         ("foo.snapshot", "foo.snapshot.service"),
+        ("foo.network", "foo.network.service"),
+        ("foo.netdev", "foo.netdev.service"),
+        ("foo.link", "foo.link.service"),
+        ("foo.unknown", "foo.unknown.service"),
         ("foo.conf", "foo.conf.service"),
         ("foo.Service", "foo.Service.service"),
     ],
@@ -89,6 +99,15 @@ def test_mangling_twice_is_mangling_once(argument: str) -> None:
         "foo@1.timer",
         "foo@1.path",
         "foo@1.target",
+        "foo@1.service",
+        "foo@1.socket",
+        "foo@.target",
+        "foo@.socket",
+        "foo@.timer",
+        "foo@.path",
+        "foo.bar.baz.service",
+        "f:o-o_b@a.service",
+        r"f\o@b\a@r.service",
         "foo.slice",
         "foo.swap",
         "foo.automount",
@@ -96,6 +115,7 @@ def test_mangling_twice_is_mangling_once(argument: str) -> None:
     ],
 )
 def test_valid_names_pass(name: str) -> None:
+    """F-173, its valid half. The longest name has 255 bytes and not 256: systemd has no longer ones."""
     validate_name(name)
 
 
@@ -114,10 +134,8 @@ def test_valid_names_pass(name: str) -> None:
         ("foo.scope", "not from a file"),
         ("foo.snapshot", "no snapshot units"),
         ("foo.busname", "no busname units"),
-        ("foo@bar.mount", "cannot be a template or an instance"),
-        ("foo@.automount", "cannot be a template or an instance"),
-        ("foo@1.slice", "cannot be a template or an instance"),
-        ("foo@1.swap", "cannot be a template or an instance"),
+        *((f"foo@{i}.{t}", "cannot be a template or an instance") for i in ("", "1") for t in NO_TEMPLATES),
+        *((f"foo@{i}.{t}", "invalid unit type") for i in ("", "1") for t in NOT_FROM_FILES),
         ("bad name.service", "invalid character ' ' in unit name"),
         ("weird!.service", "invalid character '!' in unit name"),
         ("foo@{1,3}.service", "invalid character '{' in unit name"),
@@ -135,6 +153,7 @@ def test_valid_names_pass(name: str) -> None:
     ],
 )
 def test_invalid_names_are_refused_with_the_first_problem(name: str, words: str) -> None:
+    """F-173, its invalid half."""
     with pytest.raises(UnitError) as caught:
         validate_name(name)
     assert words in caught.value.reason
@@ -158,6 +177,9 @@ def test_a_name_from_undecodable_bytes_is_refused_not_crashed_on() -> None:
         ("foo@.service", "foo", "", ".service", "foo@", "foo@.service"),
         ("foo@bar.service", "foo", "bar", ".service", "foo@bar", "foo@.service"),
         ("foo@bar@baz.service", "foo", "bar@baz", ".service", "foo@bar@baz", "foo@.service"),
+        ("foo.socket", "foo", None, ".socket", "foo", None),
+        ("foo@.socket", "foo", "", ".socket", "foo@", "foo@.socket"),
+        ("foo@bar.socket", "foo", "bar", ".socket", "foo@bar", "foo@.socket"),
         ("foo.1@.service", "foo.1", "", ".service", "foo.1@", "foo.1@.service"),
         ("foo.1@2.service", "foo.1", "2", ".service", "foo.1@2", "foo.1@.service"),
         ("ssh@2.0.socket", "ssh", "2.0", ".socket", "ssh@2.0", "ssh@.socket"),
@@ -166,6 +188,7 @@ def test_a_name_from_undecodable_bytes_is_refused_not_crashed_on() -> None:
 def test_parts_of_a_name(
     name: str, prefix: str, instance: str | None, suffix: str, stem: str, template: str | None
 ) -> None:
+    """F-128"""
     parts = split_name(name)
     assert parts == UnitName(name, prefix, instance, suffix)
     assert (parts.stem, parts.template) == (stem, template)
@@ -176,6 +199,7 @@ def test_parts_of_a_name(
 
 @pytest.mark.parametrize("name", ["foo", "bar@baz"])
 def test_a_name_without_dot_has_no_parts(name: str) -> None:
+    """F-128"""
     with pytest.raises(UnitError, match="has no type"):
         split_name(name)
 
@@ -197,8 +221,10 @@ def test_a_generated_name_is_valid_and_stays_itself_when_mangled(name: str) -> N
 @pytest.mark.parametrize(
     ("name", "expanded"),
     [
-        ("foo@bar.waldo", "foo@bar.waldo foo@bar foo bar"),
+        ("foo@bar.waldo", "foo@bar.waldo foo@bar foo bar"),  # F-109
         ("foo@bar.service", "foo@bar.service foo@bar foo bar"),
+        ("ssh@2.service", "ssh@2.service ssh@2 ssh 2"),  # F-105
+        ("test.service", "test.service test test "),  # F-105
         ("foo.service", "foo.service foo foo "),
         ("foo@.service", "foo@.service foo@ foo "),
         ("foo", "%n %N %p %i"),
@@ -210,6 +236,7 @@ def test_the_four_specifiers(name: str, expanded: str) -> None:
 
 @pytest.mark.parametrize("value", ["plain", "100%", "%H %m %b", "% n"])
 def test_nothing_else_is_expanded(value: str) -> None:
+    """F-105: other text stays as it is."""
     assert expand(value, "foo@bar.service") == value
 
 
@@ -276,6 +303,16 @@ def test_a_doubled_percent_is_no_escape() -> None:
         ("web@*.service", "web@12.service", True),
         ("web@*.service", "web@.service", True),
         ("web@*.service", "web@12.socket", False),
+        # F-087
+        ("*", "foo.service", True),
+        ("foo.*", "foo.service", True),
+        ("foo@*.service", "foo@1.service", True),
+        ("foo@[abc].service", "foo@b.service", True),
+        ("foo@[abc].service", "foo@d.service", False),
+        ("foo@?.service", "foo@a.service", True),
+        ("foo@?.service", "foo@ab.service", False),
+        ("foo.service", "bar.service", False),
+        ("bar.*", "foo.service", False),
     ],
 )
 def test_globs_match_as_path_match_does(pattern: str, name: str, matches: bool) -> None:
