@@ -1,4 +1,7 @@
-"""Unit files: the lexer's rules, exact bytes, normal form and hash."""
+"""Unit files: the lexer's rules, exact bytes, normal form and hash.
+
+Numbers like F-123 name fleet's own tests.
+"""
 
 from __future__ import annotations
 
@@ -84,22 +87,104 @@ GOLDEN: list[tuple[str, list[Triple], str]] = [
         [("X-Fleet", "MachineMetadata", '"a=b" "c=d"')],
         "0f6123a27ca52820149a3e3535f2e1a1d0665f67",
     ),
+    # F-123
     (
         "[Service]\nExecStart=/bin/sleep 100\n",
         [("Service", "ExecStart", "/bin/sleep 100")],
         "1c6fb6f3684bafb0c173d8b8b957ceff031180c1",
     ),
+    # F-055: what list-unit-files shows as the hash of this unit
     (
         "[Unit]\nDescription=some description\n",
         [("Unit", "Description", "some description")],
         "a0f275d46bc6ee0eca06be7c339913c07d99c0c7",
     ),
+    # F-231, F-232: files on a disk, with and without blank lines around
     (
         "[Service]\nExecStart=/usr/bin/sleep infinity\n",
         [("Service", "ExecStart", "/usr/bin/sleep infinity")],
         "40ea6646945809f4b420a50475ee68503088f127",
     ),
+    (
+        "\n[Service]\nExecStart=/usr/bin/sleep infinity",
+        [("Service", "ExecStart", "/usr/bin/sleep infinity")],
+        "40ea6646945809f4b420a50475ee68503088f127",
+    ),
+    (
+        "[Service]\nExecStart=/usr/bin/sleep 10\n",
+        [("Service", "ExecStart", "/usr/bin/sleep 10")],
+        "5bf16b98c62f35fcdc723d32989cdeba7a2dd2a8",
+    ),
+    (
+        "[Service]\nExecStart=/usr/bin/sleep 2000\n",
+        [("Service", "ExecStart", "/usr/bin/sleep 2000")],
+        "5ba5292ab6a82b623ee6086dc90b3354ba004832",
+    ),
 ]
+
+# What fleet's own tests of its parser say, in short.
+COMMENTS_AND_REPEATS = r"""This=Ignored
+[Unit]
+;ignore this guy
+Description = Foo
+
+[Service]
+ExecStart=echo "ping";
+ExecStop=echo "pong"
+# ignore me, too
+ExecStop=echo post
+
+[X-Fleet]
+X-ConditionMachineMetadata=foo=bar
+X-ConditionMachineMetadata=baz=qux
+"""
+GARBAGE = r""">>>>>>>>>>>>>
+[Service]
+ExecStart=jim
+# an equals sign makes an option of any line
+<<<<<<<<<<<=bar
+"""
+CONTINUED = r"""[Service]
+ExecStart=echo \
+  "pi\
+  ng"
+ExecStop=\
+echo "po\
+ng"
+# outside a value this is a comment
+ExecStopPost=echo\
+#pang
+"""
+FROM_FLEET: list[tuple[str, list[Triple]]] = [
+    (
+        COMMENTS_AND_REPEATS,
+        [
+            ("Unit", "Description", "Foo"),
+            ("Service", "ExecStart", 'echo "ping";'),
+            ("Service", "ExecStop", 'echo "pong"'),
+            ("Service", "ExecStop", "echo post"),
+            ("X-Fleet", "X-ConditionMachineMetadata", "foo=bar"),
+            ("X-Fleet", "X-ConditionMachineMetadata", "baz=qux"),
+        ],
+    ),
+    (GARBAGE, [("Service", "ExecStart", "jim"), ("Service", "<<<<<<<<<<<", "bar")]),
+    (
+        CONTINUED,
+        [
+            ("Service", "ExecStart", 'echo \\\n  "pi\\\n  ng"'),
+            ("Service", "ExecStop", '\\\necho "po\\\nng"'),
+            ("Service", "ExecStopPost", "echo\\\n#pang"),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "options"), FROM_FLEET, ids=["F-129", "F-130", "F-131"])
+def test_what_fleets_parser_reads(text: str, options: list[Triple]) -> None:
+    """F-129, F-130, F-131; and F-132: printed and parsed again, the values are the same."""
+    file = parse(text.encode())
+    assert triples(file) == options
+    assert triples(parse(file.normal_form.encode())) == options
 
 
 @pytest.mark.parametrize(("text", "options", "expected"), GOLDEN)
@@ -153,6 +238,7 @@ def test_the_lexers_finer_rules(text: str, options: list[Triple] | None) -> None
         (b"[A]\nk=v\n[", "a.service:3", "unable to find end of section"),
         (b"[A] k=v\n", "a.service:1", "found garbage after section name [A]: 'k=v'"),
         (b"\n[A\nB] # c\n", "a.service:3", "found garbage after section name"),
+        # F-135: the next two
         (b"[A]\n\njunk \nk=v\n", "a.service:3", "line without '=': 'junk'"),
         (b"[A]\nk=v\njunk", "a.service:3", "line without '=': 'junk'"),
         (b"[A]\nk=\xff\n", "a.service:2", "must be UTF-8"),
@@ -324,6 +410,7 @@ CLEAN = st.lists(st.tuples(WORDS, WORDS, WORDS | st.just("")), max_size=8)
 
 @given(CLEAN)
 def test_the_normal_form_parses_to_itself(options: list[Triple]) -> None:
+    """F-132"""
     text = "".join(f"[{section}]\n{name}={value}\n" for section, name, value in options)
     file = parse(text.encode())
     assert triples(file) == options
