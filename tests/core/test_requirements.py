@@ -1,4 +1,7 @@
-"""Requirements: every key of [X-Fleet], what is refused and where, and the unit that comes of a file."""
+"""Requirements: every key of [X-Fleet], what is refused and where, and the unit that comes of a file.
+
+Numbers like F-107 name fleet's own tests.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,7 @@ def refusal(*lines: str, name: str = "web.service") -> UnitError:
 
 
 def test_read_unit_takes_everything_from_the_file() -> None:
+    """F-100: the name is the one given. F-133: the description is read from [Unit]."""
     text = b"""# a comment
 [Unit]
 Description=Web %i
@@ -64,6 +68,7 @@ MachineMetadata="region=us" "disk=ssd"
 
 
 def test_a_plain_service_asks_for_nothing() -> None:
+    """F-134: without a description there is none. F-106: without [X-Fleet] there are no requirements."""
     unit = read_unit("a.service", b"[Service]\nExecStart=/bin/true\n")
     assert unit.requirements == Requirements()
     assert unit.description is None
@@ -128,6 +133,7 @@ def test_mistakes_name_the_source_or_else_the_unit() -> None:
     ],
 )
 def test_splitting_follows_fleets_quotes(value: str, values: tuple[str, ...]) -> None:
+    """F-136: the last rows from ``"bar" "ping" "pong"`` on, and the two empty ones."""
     assert split_values(value) == values
 
 
@@ -140,26 +146,76 @@ def test_quoted_values_come_back(values: list[str]) -> None:
 
 
 def test_no_section_and_an_empty_section_ask_for_nothing() -> None:
+    """F-104, its empty rows; F-106."""
     assert requirements() == Requirements()
+    assert read_requirements(parse(b""), "a.service") == Requirements()
     assert read_requirements(parse(b"[Service]\nGlobal=true\n"), "a.service") == Requirements()
+
+
+def test_options_are_collected_as_they_are_written() -> None:
+    """F-104: single, under their own names, and repeated in order. F-105: expansion changes no text."""
+    text = b"""[X-Fleet]
+Foo=bar
+X-Foo=1
+X-ConditionFoo=2
+Ping=pong
+Ping=%n
+"""
+    file = parse(text)
+    assert {option.name: file.values("X-Fleet", option.name) for option in file.options} == {
+        "Foo": ("bar",),
+        "X-Foo": ("1",),
+        "X-ConditionFoo": ("2",),
+        "Ping": ("pong", "%n"),
+    }
+
+
+def test_specifiers_are_expanded_in_values_and_not_in_the_text() -> None:
+    """F-105"""
+    text = b"[X-Fleet]\nConflicts=%n %N %p %i x\n"
+    for name, expanded in {
+        "test.service": ("test.service", "test", "x"),
+        "ssh@2.service": ("ssh@2.service", "ssh@2", "ssh", "2", "x"),
+    }.items():
+        unit = read_unit(name, text)
+        assert unit.requirements.conflicts == expanded
+        assert unit.text == text
 
 
 @pytest.mark.parametrize(
     ("lines", "machine_id"),
     [
+        ([], None),
         (["MachineID=123"], "123"),
         (['MachineID="123" "456"'], "123"),
         (["MachineID=123", "MachineID=456"], "123"),
         (["X-ConditionMachineID=123", "X-ConditionMachineID=456"], "123"),
+        (['X-ConditionMachineID="123" "456"'], "123"),
+        (["MachineID=123", "X-ConditionMachineID=456"], "123"),
+        (["MachineID=123", "X-ConditionMachineBootID=789"], "123"),
         (["X-ConditionMachineBootID=789"], "789"),
         (["MachineID=123", "X-ConditionMachineID=456", "X-ConditionMachineBootID=789"], "123"),
         (["X-ConditionMachineID=456", "X-ConditionMachineBootID=789"], "456"),
         (["MachineID=%p-%i"], "web-"),
     ],
 )
-def test_machine_id_is_the_first_value_of_the_best_alias(lines: list[str], machine_id: str) -> None:
+def test_machine_id_is_the_first_value_of_the_best_alias(lines: list[str], machine_id: str | None) -> None:
+    """F-107"""
     for order in permutations(lines) if len({line.split("=")[0] for line in lines}) > 1 else [lines]:
         assert requirements(*order).machine_id == machine_id
+
+
+@pytest.mark.parametrize(
+    ("lines", "peers"),
+    [
+        ([], ()),
+        (['MachineOf="foo.service"'], ("foo.service",)),
+        (['MachineOf="foo.service" "bar.service"'], ("foo.service", "bar.service")),
+    ],
+)
+def test_peers_are_quoted_values_in_order(lines: list[str], peers: tuple[str, ...]) -> None:
+    """F-101"""
+    assert requirements(*lines).machine_of == peers
 
 
 def test_machine_of_takes_every_value_and_aliases_first() -> None:
@@ -174,7 +230,9 @@ def test_machine_of_follows_the_instance() -> None:
 @pytest.mark.parametrize(
     ("lines", "metadata"),
     [
+        ([], ()),
         (["MachineMetadata=foo=bar"], (("foo", ("bar",)),)),
+        (["X-ConditionMachineMetadata=foo=bar"], (("foo", ("bar",)),)),
         (['MachineMetadata="foo=bar" "foo=baz"'], (("foo", ("bar", "baz")),)),
         (["MachineMetadata=foo=b", "MachineMetadata=foo=a", "MachineMetadata=foo=b"], (("foo", ("b", "a")),)),
         (['MachineMetadata="z=1" "a=2"'], (("a", ("2",)), ("z", ("1",)))),
@@ -189,13 +247,16 @@ def test_machine_of_follows_the_instance() -> None:
 def test_metadata_is_grouped_by_key_in_file_order(
     lines: list[str], metadata: tuple[tuple[str, tuple[str, ...]], ...]
 ) -> None:
+    """F-108, but for malformed pairs, which are refused."""
     assert requirements(*lines).metadata == metadata
 
 
 @pytest.mark.parametrize(
     ("lines", "conflicts"),
     [
+        ([], ()),
         (["Conflicts=*bar*"], ("*bar*",)),
+        (["Conflicts=*bar*", "Conflicts=foo.*"], ("*bar*", "foo.*")),
         (["Conflicts=*bar* foo.*"], ("*bar*", "foo.*")),
         (["Conflicts=*bar*", "X-Conflicts=foo.*"], ("*bar*", "foo.*")),
         (['Conflicts="a.service" "b*"'], ("a.service", "b*")),
@@ -206,34 +267,56 @@ def test_metadata_is_grouped_by_key_in_file_order(
     ],
 )
 def test_conflicts_are_split_on_white_space(lines: list[str], conflicts: tuple[str, ...]) -> None:
+    """F-102"""
     assert requirements(*lines).conflicts == conflicts
 
 
 @pytest.mark.parametrize(
     ("lines", "replaces"),
     [
+        ([], ()),
+        (["Replaces=*bar*"], ("*bar*",)),
         (["Replaces=old.service"], ("old.service",)),
         (['Replaces="old.service" "old@*"'], ("old.service", "old@*")),
         (["Replaces="], ()),
     ],
 )
 def test_replaces_takes_every_value(lines: list[str], replaces: tuple[str, ...]) -> None:
+    """F-103"""
     assert requirements(*lines).replaces == replaces
 
 
 @pytest.mark.parametrize("word", ["true", "True", "yes", "Yes", "1", "on", "ON", "t", "T"])
 def test_true_words(word: str) -> None:
+    """F-112, F-113: also after ``false``, since the last word counts."""
     assert requirements(f"Global={word}").is_global
     assert requirements("Global=false", f"Global={word}").is_global
 
 
 @pytest.mark.parametrize("word", ["false", "False", "no", "0", "off", "OFF", "f", "F"])
 def test_false_words(word: str) -> None:
+    """F-112, F-113: also after ``true``. The empty word is refused."""
     assert not requirements(f"Global={word}").is_global
     assert not requirements("Global=true", f"Global={word}").is_global
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[Service]\nExecStart=/bin/x\n",
+        "[X-Fleet]\nMachineOf=a.service\n",
+        "Global=true\n[Service]\nExecStart=/bin/x\n",
+        "[Service]\nGlobal=true\n",
+        "[X-Fleet]\nGlobal=true\nGlobal=false\n",
+    ],
+)
+def test_what_does_not_make_a_unit_global(text: str) -> None:
+    """F-112, but for what is refused: a file without options, other words, other keys."""
+    assert not read_unit("web.service", text.encode()).requirements.is_global
+
+
 def test_every_key_of_fleet_is_known() -> None:
+    """F-114"""
     assert set(KEYS) == {
         "MachineID",
         "X-ConditionMachineID",
@@ -255,6 +338,10 @@ def test_every_key_of_fleet_is_known() -> None:
 @pytest.mark.parametrize(
     ("key", "hint"),
     [
+        # F-115; X-Global and X-ConditionGlobal also F-112
+        ("X-Peers", "known: MachineID MachineOf MachineMetadata Conflicts Replaces Global"),
+        ("X-ConditionMetadata", "did you mean X-ConditionMachineMetadata?"),
+        ("X-ConditionGlobal", "did you mean X-ConditionMachineOf?"),
         ("X-ConditionConflicts", "did you mean X-Conflicts?"),
         ("Machineof", "did you mean MachineOf?"),
         ("global", "did you mean Global?"),
@@ -298,6 +385,7 @@ def test_a_misspelt_section_is_refused(section: str) -> None:
     ],
 )
 def test_a_malformed_metadata_pair_is_refused(pair: str) -> None:
+    """F-108, where fleet ran the unit anywhere."""
     error = refusal("Global=true", f"MachineMetadata={pair}")
     assert error.where == "f:3"
     assert "is not one key=value pair" in error.reason
@@ -306,6 +394,7 @@ def test_a_malformed_metadata_pair_is_refused(pair: str) -> None:
 
 @pytest.mark.parametrize("word", ["", "what", "12", "true false", "yess"])
 def test_a_global_word_that_is_neither_true_nor_false_is_refused(word: str) -> None:
+    """F-112, F-113, where fleet took these for false."""
     error = refusal(f"Global={word}", "Global=true")
     assert error.where == "f:2"
     assert "is neither true nor false" in error.reason
@@ -385,6 +474,7 @@ FORBIDDEN = {
 
 @pytest.mark.parametrize(("one", "other"), list(permutations(USE, 2)))
 def test_two_keys_together(one: str, other: str) -> None:
+    """F-172: every pair in both orders. F-052: these are what creating a unit is refused for."""
     message = FORBIDDEN.get((one, other)) or FORBIDDEN.get((other, one))
     if message is None:
         assert requirements(USE[one], USE[other]) != Requirements()
@@ -414,6 +504,25 @@ def test_the_line_that_decides_about_global_is_blamed() -> None:
 
 
 @pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        ["Conflicts=foo.service"],
+        ["Conflicts=foo.service", "MachineOf=bar.service"],
+        ["Conflicts=foo.*", "MachineOf=bar.service"],
+        ["Replaces=foo.service", "Replaces=bar.service"],
+        ["Replaces=foo.service", "MachineOf=bar.service"],
+        ["MachineID=1234"],
+        ["Global=true"],
+        ["Global=true", "Conflicts=foo.service"],
+    ],
+)
+def test_what_goes_together(lines: list[str]) -> None:
+    """F-172, its valid half."""
+    requirements(*lines)
+
+
+@pytest.mark.parametrize(
     ("lines", "reason"),
     [
         (
@@ -431,6 +540,7 @@ def test_the_line_that_decides_about_global_is_blamed() -> None:
     ],
 )
 def test_a_peer_that_is_also_driven_off_is_unresolvable(lines: list[str], reason: str) -> None:
+    """F-172: literal, one of several, and as a glob."""
     error = refusal(*lines)
     assert (error.where, error.reason) == ("f:3", reason)
 
