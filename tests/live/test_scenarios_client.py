@@ -1,4 +1,4 @@
-"""fleet's whole-system tests of its client, over real sshd: host keys, environment, jump host, ssh to a unit."""
+"""fleet's whole-system tests of its client, over real sshd: host keys, environment, jump host, ssh."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def through_m1(fleet: Fleet) -> Path:
 
 
 def test_a_batch_of_units_starts_through_a_jump_host(fleet: Fleet, through_m1: Path) -> None:
-    """F-031. fleet's ``--tunnel`` is OpenSSH's ``ProxyJump``, for every connection to the machines behind it."""
+    """F-031. fleet's ``--tunnel`` is a ``ProxyJump`` for every connection to the machines behind it."""
     fleet.unit("hello.service", service())
     fleet.unit("hello@.service", service())
     answer = fleet.run(ACCEPT, "start", "hello")
