@@ -77,10 +77,12 @@ SSD = (("disk", ("ssd",)),)
 
 
 def test_f076_of_two_empty_machines_the_one_with_the_smaller_id_is_chosen():
+    """F-076; F-077: equal loads are ordered by machine id."""
     assert where(place(wants("x.service"), up(B, A), {})) == {"x.service": "a"}
 
 
 def test_f076_without_machines_a_unit_is_unplaced_and_no_machine_refuses_it():
+    """F-076: no error, but a unit without a place; F-077: no machines are in order, too."""
     layout = place(wants("x.service"), [], {})
     assert (layout.placements, layout.unplaced, layout.moves) == ({}, {"x.service": ()}, ())
 
@@ -96,6 +98,7 @@ def test_four_units_spread_over_three_machines_in_name_order():
 
 
 def test_f077_the_machine_with_fewer_units_is_chosen():
+    """F-077"""
     previous = on(a=["1.service", "2.service"], b=["3.service"])
     layout = place(wants("1.service", "2.service", "3.service", "x.service"), up(A, B), previous)
     assert where(layout)["x.service"] == "b"
@@ -117,9 +120,38 @@ def test_f077_the_machine_with_fewer_units_is_chosen():
     ],
 )
 def test_what_counts_as_load(other: Wanted, chosen: str):
+    """F-078 (d), (e) and (f); inactive global units do not count, unlike in fleet."""
     machines = [machine(A, disk="ssd"), machine(B)]
     previous = {} if other.unit.requirements.is_global else on(a=["o.service"])
     assert where(place(wants(other, "x.service"), machines, previous))["x.service"] == chosen
+
+
+def test_f078_nothing_wanted_and_no_machines_give_nothing():
+    """F-078 (a), F-075 (a): an empty cluster has nothing to do."""
+    assert place({}, [], {}) == Layout({}, {}, {})
+
+
+def test_f078_a_unit_on_a_machine_that_is_gone_counts_nowhere():
+    """F-078 (b)"""
+    units = wants(want("gone.service", machine_id=D), "x.service")
+    layout = place(units, up(A, B), on(d=["gone.service"]))
+    assert where(layout) == {"x.service": "a"}
+    assert layout.placements["x.service"].reason == "least loaded (0 units)"
+
+
+def test_f078_units_are_counted_where_they_are():
+    """F-078 (c): a machine without units has its place, too. F-078 (g): several units on several machines."""
+    previous = on(a=["1.service", "2.service"], b=["3.service"])
+    units = wants("1.service", "2.service", "3.service", *(f"x{n}.service" for n in range(4)))
+    layout = place(units, up(A, B, C), previous)
+    found = {name: placement for name, placement in layout.placements.items() if name not in previous}
+    assert {name: (one.machine[0], one.reason) for name, one in found.items()} == {
+        "x0.service": ("c", "least loaded (0 units)"),
+        "x1.service": ("b", "least loaded (1 unit)"),
+        "x2.service": ("c", "least loaded (1 unit)"),
+        "x3.service": ("a", "least loaded (2 units)"),
+    }
+    assert layout.globals_on == {A: frozenset(), B: frozenset(), C: frozenset()}
 
 
 def test_there_is_no_rebalancing_when_an_empty_machine_joins():
@@ -157,6 +189,13 @@ def test_there_is_no_fail_back_when_a_lost_machine_returns():
             "machine old (aaaaaaaa...) is no longer in the inventory",
             None,
             id="F-075c",
+        ),
+        pytest.param(
+            wants("x.service"),
+            up(B),
+            "machine old (aaaaaaaa...) is no longer in the inventory; least loaded (0 units)",
+            B,
+            id="F-075c-another",
         ),
         pytest.param(
             wants("x.service"),
@@ -198,6 +237,7 @@ def test_there_is_no_fail_back_when_a_lost_machine_returns():
 def test_a_unit_leaves_its_machine_with_a_reason(
     units: Mapping[str, Wanted], machines: Sequence[Machine], reason: str, after: str | None
 ):
+    """F-075 (c) and (d), with reasons in words of our own."""
     layout = place(units, machines, on(a=["x.service"]), known={A: "old"})
     assert layout.moves == (Move("x.service", A, after, reason),)
 
@@ -207,10 +247,89 @@ def test_a_machine_that_nobody_knows_any_more_is_named_by_its_short_id():
     assert move(layout, "x.service").reason.startswith("machine aaaaaaaa... is no longer in the inventory; ")
 
 
+def test_f075e_a_unit_without_a_machine_gets_one():
+    """F-075 (e)"""
+    layout = place(wants("x.service"), up(A), {})
+    assert layout.moves == (Move("x.service", None, A, "least loaded (0 units)"),)
+
+
 def test_f075b_a_unit_on_an_able_machine_keeps_it_and_its_reason():
+    """F-075 (b)"""
     layout = place(wants("x.service"), up(A, B), on(b=["x.service"]))
     assert layout.placements == {"x.service": Placement("x.service", B, "as before")}
     assert layout.moves == ()
+
+
+HERE = (("here", ("yes",)),)
+PEERS = ("1.service", "2.service")
+STAYS: list[tuple[str, dict[str, Any], bool]] = [
+    ("no-requirement", {}, True),
+    ("machine-id-equal", {"machine_id": A}, True),
+    ("machine-id-different", {"machine_id": B}, False),
+    ("metadata-equal", {"metadata": HERE}, True),
+    ("metadata-different", {"metadata": (("here", ("no",)),)}, False),
+    ("one-peer", {"machine_of": PEERS[:1]}, True),
+    ("two-peers", {"machine_of": PEERS}, True),
+    ("no-peer", {"machine_of": ("absent.service",)}, False),
+    ("one-peer-of-two", {"machine_of": ("1.service", "absent.service")}, False),
+    ("conflict-with-nobody", {"conflicts": ("absent.service",)}, True),
+    ("conflict", {"conflicts": ("1.service",)}, False),
+    ("conflict-with-one-of-two", {"conflicts": ("absent.service", "2.service")}, False),
+    ("replaces-nobody", {"replaces": ("absent.service",)}, True),
+]
+
+
+@pytest.mark.parametrize(("requirements", "stays"), [row[1:] for row in STAYS], ids=[row[0] for row in STAYS])
+def test_f082_whether_a_unit_may_stay(requirements: dict[str, Any], stays: bool):
+    """F-082: "schedule" and "unschedule"."""
+    units = wants(want("x.service", **requirements), *PEERS)
+    layout = place(units, [machine(A, here="yes")], on(a=units))
+    assert where(layout) == dict.fromkeys(units if stays else PEERS, "a")
+
+
+def test_f082_a_unit_that_replaces_one_beside_it_stays_and_that_one_goes():
+    """F-082: "reschedule"."""
+    units = wants(want("x.service", replaces=("1.service",)), *PEERS)
+    layout = place(units, up(A, B), on(a=units))
+    assert where(layout) == {"1.service": "b", "2.service": "a", "x.service": "a"}
+
+
+EVERYWHERE = want("everywhere.service", is_global=True)
+ON_SSD = want("on-ssd.service", is_global=True, metadata=SSD)
+
+
+@pytest.mark.parametrize(
+    ("units", "metadata", "held"),
+    [
+        pytest.param((), {}, "", id="a-nothing"),
+        pytest.param(("here",), {}, "here", id="b-here"),
+        pytest.param(("nowhere",), {}, "", id="c-nowhere"),
+        pytest.param(("elsewhere",), {}, "", id="d-elsewhere"),
+        pytest.param((EVERYWHERE,), {}, "everywhere", id="e-global"),
+        pytest.param((ON_SSD,), {"disk": "ssd"}, "on-ssd", id="f-global-that-fits"),
+        pytest.param((ON_SSD,), {}, "", id="g-no-metadata"),
+        pytest.param((ON_SSD,), {"rack": "ssd"}, "", id="h-another-key"),
+        pytest.param(
+            ("here", "elsewhere", "nowhere", EVERYWHERE, ON_SSD),
+            {"disk": "ssd"},
+            "everywhere here on-ssd",
+            id="i-all-with",
+        ),
+        pytest.param(
+            ("here", "elsewhere", "nowhere", EVERYWHERE, ON_SSD), {}, "everywhere here", id="i-all-without"
+        ),
+    ],
+)
+def test_f081_what_one_machine_should_hold(
+    units: tuple[Wanted | str, ...], metadata: dict[str, str], held: str
+):
+    """F-081 (a) to (i)"""
+    pinned = {"nowhere": want("nowhere.service", machine_id=C)}
+    all_units = wants(*(pinned.get(u, f"{u}.service") if isinstance(u, str) else u for u in units))
+    previous = on(a={"here.service"} & all_units.keys(), b={"elsewhere.service"} & all_units.keys())
+    layout = place(all_units, [machine(A, **metadata), machine(B)], previous)
+    on_a = {name for name, letter in where(layout).items() if letter == "a"} | layout.globals_on[A]
+    assert " ".join(sorted(name.removesuffix(".service") for name in on_a)) == held
 
 
 def test_a_unit_that_could_not_stay_but_can_be_put_back_does_not_move():
@@ -279,6 +398,7 @@ def test_units_on_a_doubtful_machine_still_count_for_conflicts_of_global_units()
 
 @pytest.mark.parametrize("value", [B, B[:8]], ids=["full", "short"])
 def test_machine_id_means_the_full_or_the_short_id(value: str):
+    """F-203"""
     layout = place(wants(want("x.service", machine_id=value)), up(A, B), {})
     assert where(layout) == {"x.service": "b"}
     assert layout.placements["x.service"].reason == "asked for by MachineID"
@@ -286,6 +406,7 @@ def test_machine_id_means_the_full_or_the_short_id(value: str):
 
 @pytest.mark.parametrize("value", ["", B[:7], "nobody"])
 def test_a_machine_id_that_nobody_has_leaves_the_unit_unplaced(value: str):
+    """F-203: nor does an empty text match, or part of an id."""
     layout = place(wants(want("x.service", machine_id=value)), up(A), {})
     assert refusals(layout, "x.service") == {"a": f"needs machine id {value}"}
 
@@ -309,6 +430,7 @@ def test_a_machine_id_that_nobody_has_leaves_the_unit_unplaced(value: str):
     ],
 )
 def test_f199_metadata_keys_are_anded_and_values_ored(metadata: Any, refusal: str | None):
+    """F-199"""
     layout = place(wants(want("x.service", metadata=metadata)), [machine(A, disk="ssd", region="us")], {})
     if refusal is None:
         assert where(layout) == {"x.service": "a"}
@@ -408,6 +530,7 @@ def test_when_a_peer_moves_its_followers_follow_in_the_same_call():
 def test_f082_a_follower_without_its_peer_is_unplaced_and_says_whom_it_waits_for(
     peer: list[Wanted], reason: str
 ):
+    """F-082"""
     units = wants(want("f.service", machine_of=("p.service",), metadata=(("here", ("yes",)),)), *peer)
     layout = place(units, [machine(A, here="yes"), machine(B)], {})
     assert refusals(layout, "f.service")["a"] == reason
@@ -426,6 +549,7 @@ def test_a_unit_that_follows_itself_is_a_circle():
 
 
 def test_f082_peers_on_different_machines_leave_the_follower_unplaced():
+    """F-082"""
     units = wants("1.service", "2.service", want("f.service", machine_of=("1.service", "2.service")))
     layout = place(units, up(A, B, C), {})
     assert refusals(layout, "f.service") == {
@@ -487,6 +611,7 @@ def test_f021_units_with_several_patterns_each_get_their_own_machine():
         pytest.param((), ("n*.service",), True, id="existing-names-new"),
         pytest.param(("o?d.service",), (), True, id="new-names-existing"),
         pytest.param(("x*", "old.service"), (), True, id="second-pattern"),
+        pytest.param((), ("x*", "n*.service"), True, id="second-pattern-of-existing"),
         pytest.param(("n*.service",), (), False, id="itself-only"),
         pytest.param(("[",), ("[",), False, id="malformed"),
         pytest.param(("old",), (), False, id="not-the-whole-name"),
@@ -494,6 +619,7 @@ def test_f021_units_with_several_patterns_each_get_their_own_machine():
     ],
 )
 def test_f085_conflicts_in_both_directions(new: tuple[str, ...], old: tuple[str, ...], conflict: bool):
+    """F-085"""
     units = wants(want("new.service", conflicts=new), want("old.service", conflicts=old))
     layout = place(units, up(A), on(a=["old.service"]))
     assert ("new.service" in layout.unplaced) == conflict
@@ -569,6 +695,7 @@ def test_f026_of_two_conflicting_global_units_the_first_by_name_belongs_everywhe
     ],
 )
 def test_where_a_global_unit_belongs(target: TargetState, metadata: Any, belongs: str):
+    """F-081 (e) to (h)"""
     units = wants(want("g.service", target, is_global=True, metadata=metadata))
     layout = place(units, [machine(A, disk="ssd"), machine(B, disk="hdd")], {})
     assert "".join(i[0] for i, names in layout.globals_on.items() if names) == belongs
@@ -629,19 +756,22 @@ def test_f023_a18_two_units_that_replace_each_other_ignore_it():
 
 
 @pytest.mark.parametrize(
-    ("new", "old", "moves"),
+    ("new", "old", "moved"),
     [
-        pytest.param(("old.service",), (), True, id="names-it"),
-        pytest.param(("o*",), (), True, id="glob"),
-        pytest.param(("*",), (), True, id="also-itself"),
-        pytest.param((), (), False, id="none"),
-        pytest.param(("old.service",), ("new.service",), False, id="both"),
-        pytest.param(("absent.service",), (), False, id="absent"),
+        pytest.param(("old.service",), (), "old.service", id="new-names-old"),
+        pytest.param((), ("new.service",), "new.service", id="old-names-new"),
+        pytest.param(("o*",), (), "old.service", id="glob"),
+        pytest.param(("*",), (), "old.service", id="also-itself"),
+        pytest.param((), (), None, id="none"),
+        pytest.param(("old.service",), ("new.service",), None, id="both"),
+        pytest.param(("absent.service",), (), None, id="absent"),
     ],
 )
-def test_f086_who_replaces_whom(new: tuple[str, ...], old: tuple[str, ...], moves: bool):
+def test_f086_who_replaces_whom(new: tuple[str, ...], old: tuple[str, ...], moved: str | None):
+    """F-086"""
     units = wants(want("new.service", replaces=new), want("old.service", replaces=old))
-    assert (where(place(units, up(A, B), on(a=units)))["old.service"] == "b") == moves
+    moves = place(units, up(A, B), on(a=units)).moves
+    assert [(one.unit, one.after) for one in moves] == ([(moved, B)] if moved else [])
 
 
 def test_replaces_does_not_attract_and_units_on_different_machines_stay():
