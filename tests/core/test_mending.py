@@ -15,6 +15,7 @@ STOPPED = {"active": "inactive", "ending": Ending.BY_REQUEST}
 ENDED = {"active": "inactive", "ending": Ending.BY_ITSELF}
 LIES = {"active": "inactive", "target": LOADED}
 
+# The first rows, and those of a replaced text, are fleet's (F-083); the rest is what it did not look at.
 TABLE: list[Row] = [
     # what it is,                      what is wanted,     what was found,    the steps
     ("new, loaded", {"target": LOADED}, None, ["write"]),

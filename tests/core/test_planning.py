@@ -64,6 +64,7 @@ def test_a_converged_machine_gets_no_steps() -> None:
 
 
 def test_steps_stand_in_the_order_of_a_visit_with_one_reload() -> None:
+    """F-084, F-088: stops come first, so that a changed unit stops under its old text."""
     wanted = [
         want("changed.service", text="second"),
         want("new.service"),
@@ -156,6 +157,69 @@ def test_a_name_that_the_machine_has_for_itself_is_not_written() -> None:
     assert plan.remarks == (
         f"h1: {A} cannot go there, the machine has a unit of its own: /etc/systemd/system/a.service",
     )
+
+
+# ---------------------------------------------------------------- what fleet's agent did
+
+JUST_LOADED = find(A, LOADED, "inactive")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "expected"),
+    [
+        pytest.param(None, None, "", id="nothing-known"),
+        pytest.param(want(A, INACTIVE), None, "", id="inactive-and-not-there"),
+        pytest.param(want(A, LOADED), JUST_LOADED, "", id="loaded"),
+        pytest.param(want(A), find(A), "", id="launched"),
+        pytest.param(want(A, text="second"), find(A), "stop write reload start", id="changed-launched"),
+        pytest.param(want(A, text="second"), JUST_LOADED, "write reload start", id="changed-only-loaded-yet"),
+        pytest.param(want(A, LOADED, text="second"), JUST_LOADED, "write reload", id="changed-loaded"),
+        pytest.param(
+            want(A, LOADED, text="second"), find(A), "stop write reload", id="changed-launched-to-loaded"
+        ),
+        pytest.param(want(A, LOADED), None, "write reload", id="loaded-and-not-there"),
+        pytest.param(want(A), None, "write reload start", id="launched-and-not-there"),
+        pytest.param(None, JUST_LOADED, "remove reload", id="there-and-not-wanted"),
+        pytest.param(None, find(A), "stop remove reload", id="runs-and-is-not-wanted"),
+        pytest.param(want(A, INACTIVE), JUST_LOADED, "remove reload", id="inactive-and-there"),
+    ],
+)
+def test_what_is_done_about_one_unit(wanted: Wanted | None, found: Found | None, expected: str) -> None:
+    """F-083. fleet unloads and loads a changed unit; here its file is written over, which is the same to
+    systemd."""
+    placed = {A: "m1"} if wanted and wanted.target is not INACTIVE else {}
+    sighting = reach(M1, *([found] if found else []))
+    plan = make_plan(state(*([wanted] if wanted else [])), lay(placed), [M1], sights(sighting))
+    assert " ".join(step.action for wave in plan.waves for visit in wave for step in visit.steps) == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "expected"),
+    [
+        pytest.param([want(A)], [find(A)], [], id="no-work"),
+        pytest.param(
+            [want(B, LOADED), want(A, LOADED)],
+            [],
+            ["write a.service", "write b.service", "reload"],
+            id="two-loads",
+        ),
+        pytest.param([], [JUST_LOADED], ["remove a.service", "reload"], id="one-unload"),
+        pytest.param([want(A)], [], ["write a.service", "reload", "start a.service"], id="load-and-start"),
+        pytest.param(
+            [want(A, LOADED), want(B)],
+            [find(A), find(B, LOADED, "inactive")],
+            ["stop a.service", "start b.service"],
+            id="stop-and-start",
+        ),
+    ],
+)
+def test_systemd_reads_its_files_anew_once_and_only_when_one_changes(
+    wanted: list[Wanted], found: list[Found], expected: list[str]
+) -> None:
+    """F-084"""
+    layout = lay({one.unit.name: "m1" for one in wanted})
+    plan = make_plan(state(*wanted), layout, [M1], sights(reach(M1, *found)))
+    assert steps(plan) == ([{"h1": expected}] if expected else [])
 
 
 # ---------------------------------------------------------------- moving (rule 5)
