@@ -46,7 +46,14 @@ def test_memory_is_told_in_whole_gibibytes(memory: int, text: str) -> None:
 
 
 def test_the_inventory_wins_over_the_machine() -> None:
+    """F-200: what is configured wins; pair by pair, where fleet replaced all."""
     assert merge({"disk": "ssd", "a": "1"}, {"disk": "hdd"}) == {"disk": "hdd", "a": "1"}
+
+
+def test_without_pairs_in_the_inventory_the_machines_own_count() -> None:
+    """F-201"""
+    assert merge({"disk": "ssd"}, {}) == {"disk": "ssd"}
+    assert merge({}, {}) == {}
 
 
 def test_people_see_what_people_gave_sorted() -> None:
