@@ -93,12 +93,7 @@ def open_store(
     the XDG state folder: ``~/.local/state/fleetssh/<cluster>/state.db``. Raises ``UsageError`` for a
     ``cluster`` that is no plain folder name, ``StoreError`` when the store cannot be opened.
     """
-    if not _CLUSTER_NAME.fullmatch(cluster):
-        raise UsageError(
-            f"{cluster!r} cannot be the name of a cluster",
-            "use up to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit",
-        )
-    location = location or environ.get("FLEETSSH_STATE") or str(_default_path(cluster, environ))
+    location = _locate(location, cluster, environ)
     scheme, rest = _split(location)
     if scheme == "memory" and not rest:
         from fleetssh.store.memory import MemoryStore
@@ -114,6 +109,21 @@ def open_store(
         f"{location!r} is not a place where state can be kept",
         "give the path of a SQLite file, sqlite:PATH or memory: (a path with a colon begins with ./ or /)",
     )
+
+
+def store_exists(location: str | None, cluster: str, environ: Mapping[str, str]) -> bool:
+    """Whether ``open_store`` would open a store that is there already. Makes nothing; raises ``UsageError``."""
+    scheme, rest = _split(_locate(location, cluster, environ))
+    return scheme == "sqlite" and bool(rest) and _path(rest, environ).is_file()
+
+
+def _locate(location: str | None, cluster: str, environ: Mapping[str, str]) -> str:
+    if not _CLUSTER_NAME.fullmatch(cluster):
+        raise UsageError(
+            f"{cluster!r} cannot be the name of a cluster",
+            "use up to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit",
+        )
+    return location or environ.get("FLEETSSH_STATE") or str(_default_path(cluster, environ))
 
 
 def _split(location: str) -> tuple[str, str]:
