@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Set
 
 from fleetssh.cli.exits import Exit
-from fleetssh.cli.telling import JOBS, refusal_lines, trouble_text, withheld_line
+from fleetssh.cli.telling import refusal_lines, trouble_text, withheld_line
 from fleetssh.control.reconcile import Pass
 from fleetssh.core.mending import RUNNING
 from fleetssh.core.model import Action, Health, Machine, Outcome, Reached, Unreached
+from fleetssh.core.outcomes import JOBS
 from fleetssh.core.planning import describe_failure
 from fleetssh.core.report import UnitReport, Verdict
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence, Set
 
 from fleetssh.control.reconcile import Pass
-from fleetssh.core.mending import RUNNING
 from fleetssh.core.model import (
     Action,
     Machine,
@@ -13,15 +12,12 @@ from fleetssh.core.model import (
     Move,
     Outcome,
     Plan,
-    Reached,
     Refusal,
     Sighting,
     Step,
     Unreached,
 )
-from fleetssh.core.planning import withhold
-
-JOBS = frozenset({Action.STOP, Action.START, Action.RESTART})
+from fleetssh.core.outcomes import JOBS
 
 Named = tuple[str, str]
 """A line and the unit that it is about (empty for none)."""
@@ -37,30 +33,8 @@ def work_lines(plan: Plan) -> list[str]:
 
 def done_lines(done: Pass, without: Set[str] = frozenset()) -> list[str]:
     """The lines of ``work_lines`` for what was really done, but for those about the units ``without``."""
-    first, *rest = done.plan.waves or ((),)
-    waves = (first, *(withhold(wave, done.withheld) for wave in rest))
-    steps = [
-        (_step(visit.host, step), step.unit)
-        for wave in waves
-        for visit in wave
-        for step in visit.steps
-        if _was_done(step, done.sightings.get(visit.host))
-    ]
+    steps = [(_step(host, step), step.unit) for host, step in done.done]
     return [line for line, unit in [*_moves(done.plan), *steps] if unit not in without]
-
-
-def _was_done(step: Step, sighting: Sighting | None) -> bool:
-    """A machine answers for all steps of one kind together, and a visit ends early when it cannot begin or
-    cannot stop a unit. What should run and does was started, whatever was said of the others."""
-    if not isinstance(sighting, Reached):
-        return False
-    failed = {(outcome.action, outcome.unit) for outcome in sighting.outcomes if not outcome.ok}
-    if failed & {(Action.NOTE, ""), (Action.STOP, ""), (step.action, step.unit)}:
-        return False
-    if (step.action, "") not in failed:
-        return True
-    runs = any(item.entry.name == step.unit and item.active in RUNNING for item in sighting.found)
-    return runs and step.action in JOBS
 
 
 def _moves(plan: Plan) -> Iterator[Named]:

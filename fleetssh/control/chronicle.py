@@ -1,17 +1,39 @@
-"""What is worth remembering: commands and passes as events of the history."""
+"""What is worth remembering of commands and passes, as events of the history."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
 
-from fleetssh.core.model import Wanted
+from fleetssh.core.health import health_of
+from fleetssh.core.model import Action, Health, MachineRecord, Move, Reached, Step, TargetState, Wanted
+from fleetssh.core.planning import describe_failure
 from fleetssh.store import Event
 
-COMMAND = "command"
+if TYPE_CHECKING:
+    from fleetssh.control.reconcile import Pass
+
+COMMAND, PASS, MOVE, STEP, TROUBLE, HEALTH = "command", "pass", "move", "step", "trouble", "health"
+KINDS = (COMMAND, PASS, MOVE, STEP, TROUBLE, HEALTH)
+"""An operator changed what is wanted; a pass did or found something; the schedule changed; a machine did
+something; something could not be done or has failed; a machine's health changed."""
 
 TYPED_LIMIT = 120
 """Characters kept of what was typed: it stands in the event of every unit that it changed."""
+
+TEXT_LIMIT = 500
+"""Characters kept of one event, so that a machine that says a lot cannot swell the history."""
+
+UNPLACED_SHOWN = 3
+"""Units without a place that a pass names; 'fleetssh plan' names all of them and why."""
+
+UNTOLD = frozenset({Action.RELOAD, Action.NOTE})
+"""Steps that change nothing that anybody would look for."""
+
+TOOK = ", took "
+"""Before the duration of a pass, which is not part of what it has to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +61,76 @@ def command_events(
     )
 
 
+def health_events(
+    who: str, before: Mapping[str, MachineRecord], after: Mapping[str, MachineRecord], at: float
+) -> tuple[Event, ...]:
+    """One event for each machine whose health is another than remembered, by host name, with the reason.
+
+    ``before`` is what the store remembered, ``after`` what is true of the inventory's hosts now.
+    """
+    return tuple(
+        Event(at, who, HEALTH, host, text[:TEXT_LIMIT])
+        for host in sorted(before.keys() | after.keys())
+        if (text := _health_change(before.get(host), after.get(host)))
+    )
+
+
+def _health_change(old: MachineRecord | None, new: MachineRecord | None) -> str:
+    if new is None:
+        return "no longer in the inventory"
+    was, now = health_of(old) if old else None, health_of(new)
+    if was is now:
+        return ""
+    if now is not Health.UP:
+        return f"{was or 'new'} -> {now}: {new.failure}"
+    return f"{was} -> up: it answers again" if was else "new -> up: seen for the first time"
+
+
+def move_events(who: str, moves: Sequence[Move], at: float) -> tuple[Event, ...]:
+    """One event for each change of the schedule, in the order of ``moves``; machines by their whole ids."""
+    return tuple(
+        Event(
+            at,
+            who,
+            MOVE,
+            move.unit,
+            f"{move.before or 'nowhere'} -> {move.after or 'nowhere'}: {move.reason}",
+        )
+        for move in moves
+    )
+
+
+def pass_events(who: str, done: Pass, seconds: float, at: float) -> tuple[Event, ...]:
+    """What a pass did and found, then one summary of it; nothing of a pass that found all well.
+
+    ``seconds`` is how long it took. Its moves and the machines' health have events of their own.
+    """
+    told = [
+        *((STEP, unit, text) for unit, text in _steps(done.done)),
+        *((TROUBLE, unit, text) for unit, text in _troubles(done)),
+    ]
+    layout = done.plan.layout
+    stored = done.survey.stored
+    if not (told or layout.moves or layout.unplaced or health_events(who, stored, done.records, at)):
+        return ()
+    told.append((PASS, "", f"{_summary(done)}{TOOK}{seconds:.1f} s"))
+    return tuple(Event(at, who, kind, subject, text[:TEXT_LIMIT]) for kind, subject, text in told)
+
+
+def news(events: Sequence[Event], latest: Sequence[Event]) -> Sequence[Event]:
+    """``events``, or nothing when the history's ``latest`` ones, as many, already say just that: a trouble
+    that every pass meets again is told once, so that a pass a minute doesn't push everything else out."""
+    return () if [_gist(event) for event in events] == [_gist(event) for event in latest] else events
+
+
+def _gist(event: Event) -> tuple[str, str, str]:
+    text = event.text.rpartition(TOOK)[0] if event.kind == PASS else event.text
+    return event.kind, event.subject, text
+
+
+# ---------------------------------------------------------------- commands
+
+
 def _cut(text: str) -> str:
     return text if len(text) <= TYPED_LIMIT else f"{text[: TYPED_LIMIT - 3]}..."
 
@@ -58,3 +150,63 @@ def _differences(old: Wanted, new: Wanted) -> Iterator[str]:
         yield f"{old.target} -> {new.target}"
     if old.generation != new.generation:
         yield "restart asked for"
+
+
+# ---------------------------------------------------------------- passes
+
+
+def _steps(done: Sequence[tuple[str, Step]]) -> Iterator[tuple[str, str]]:
+    """One text for all that a machine did with one unit: ``m1: write, start (least loaded)``."""
+    by_place: dict[tuple[str, str], list[Step]] = {}
+    for host, step in done:
+        if step.action not in UNTOLD:
+            by_place.setdefault((host, step.unit), []).append(step)
+    for (host, unit), steps in by_place.items():
+        parts = [
+            f"{', '.join(step.action for step in same)} ({reason})"
+            for reason, same in groupby(steps, key=lambda step: step.reason)
+        ]
+        yield unit, f"{host}: {'; '.join(parts)}"
+
+
+def _troubles(done: Pass) -> Iterator[tuple[str, str]]:
+    for host, outcome in done.troubles:
+        message = outcome.message.replace("\n", "; ")
+        what = "" if outcome.action is Action.NOTE else f"{outcome.action} failed: "
+        yield outcome.unit, f"{host}: {what}{message}"
+    for unit in sorted(done.withheld):
+        yield unit, "not started anew: its old copy was not seen to have stopped"
+    yield from _new_failures(done)
+    if done.survey.alarm:
+        yield "", done.survey.alarm
+
+
+def _new_failures(done: Pass) -> Iterator[tuple[str, str]]:
+    """Units that should run and have failed since they were last seen."""
+    for host, sighting in sorted(done.sightings.items()):
+        record = done.survey.stored.get(host)
+        known = {seen.name for seen in record.seen if seen.active == "failed"} if record else set()
+        if isinstance(sighting, Reached):
+            for found in sighting.found:
+                entry = found.entry
+                if (
+                    found.active == "failed"
+                    and entry.target is TargetState.LAUNCHED
+                    and entry.name not in known
+                ):
+                    yield entry.name, f"{host}: failed{describe_failure(found)}"
+
+
+def _summary(done: Pass) -> str:
+    unplaced = sorted(done.plan.layout.unplaced)
+    names = ", ".join([*unplaced[:UNPLACED_SHOWN], *(["..."] if len(unplaced) > UNPLACED_SHOWN else [])])
+    counts = {
+        "machines": len(done.sightings),
+        "unreached": len(done.unreached),
+        "moves": len(done.plan.layout.moves),
+        "steps": sum(step.action not in UNTOLD for _, step in done.done),
+        "troubles": sum(1 for _ in _troubles(done)),
+        "unplaced": len(unplaced),
+    }
+    text = ", ".join(f"{word}: {count}" for word, count in counts.items() if count)
+    return f"{text} ({names})" if unplaced else text

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fleetssh import clock
+from fleetssh.control.chronicle import health_events, move_events, news, pass_events
 from fleetssh.control.cluster import Cluster
 from fleetssh.control.survey import Survey, new_mark, survey
 from fleetssh.core.checking import check
 from fleetssh.core.errors import FleetError, StoreConflict
 from fleetssh.core.health import judge
 from fleetssh.core.model import (
-    Action,
     MachinePlan,
     MachineRecord,
     Outcome,
@@ -20,8 +20,10 @@ from fleetssh.core.model import (
     Reached,
     Sighting,
     State,
+    Step,
     Unreached,
 )
+from fleetssh.core.outcomes import done_steps
 from fleetssh.core.placement import place
 from fleetssh.core.planning import leaving_units, make_plan, withhold
 from fleetssh.hosts.crew import ACT_SECONDS, visit_all
@@ -36,9 +38,10 @@ COMMIT_TRIES = 3
 class Pass:
     """What one pass saw, decided and did.
 
-    ``sightings`` are the newest looks by host; ``troubles`` are steps that a machine answered with an
-    error, as ``(host, outcome)``; ``withheld`` names units not started because their old copy was not
-    seen to have stopped. ``acted`` is false for a pass that only planned.
+    ``sightings`` are the newest looks by host; ``done`` are the steps that were really done and ``troubles``
+    those that a machine answered with an error, as ``(host, step)`` and ``(host, outcome)``; ``withheld``
+    names units not started because their old copy was not seen to have stopped. ``acted`` is false for a pass
+    that only planned.
     """
 
     state: State
@@ -46,6 +49,7 @@ class Pass:
     plan: Plan
     sightings: Mapping[str, Sighting]
     records: Mapping[str, MachineRecord]
+    done: tuple[tuple[str, Step], ...] = ()
     troubles: tuple[tuple[str, Outcome], ...] = ()
     withheld: frozenset[str] = frozenset()
     acted: bool = False
@@ -81,36 +85,41 @@ def run_pass(
     InventoryError, FleetError; machines that fail are values in the result.
     """
     for attempt in range(1, COMMIT_TRIES + 1):
+        began = clock.monotonic()
         planned = plan_pass(cluster, retry)
         try:
-            return _carry_out(cluster, planned, wait_seconds)
+            return _carry_out(cluster, planned, wait_seconds, began)
         except StoreConflict:
             if attempt == COMMIT_TRIES:
                 raise
     raise AssertionError("unreachable")
 
 
-def _carry_out(cluster: Cluster, planned: Pass, wait_seconds: int) -> Pass:
-    state = planned.state
-    if planned.plan.layout.moves:
-        state = cluster.store.commit(replace(state, placements=planned.plan.layout.placements))
+def _carry_out(cluster: Cluster, planned: Pass, wait_seconds: int, began: float) -> Pass:
+    state, layout = planned.state, planned.plan.layout
+    events = health_events(cluster.who, planned.survey.stored, planned.records, clock.now())
+    if layout.moves:
+        events += move_events(cluster.who, layout.moves, clock.now())
+        state, events = cluster.store.commit(replace(state, placements=layout.placements), events), ()
     work = _Work(cluster, state, dict(planned.sightings), wait_seconds)
     *earlier, last = planned.plan.waves or ((),)
     for wave in earlier:
         work.act(wave)
         work.hold(wave)
     work.act(last)
-    records = _remember(cluster, planned.survey, work)
-    cluster.store.record(_events(cluster.who, planned.plan, work))
-    return replace(
+    done = replace(
         planned,
         state=state,
         sightings=work.sightings,
-        records=records,
+        records=_newest(cluster, planned.survey, work),
+        done=tuple(work.done),
         troubles=tuple(work.troubles),
         withheld=frozenset(work.held),
         acted=True,
     )
+    events += pass_events(cluster.who, done, clock.monotonic() - began, clock.now())
+    _remember(cluster, done, events)
+    return done
 
 
 @dataclass(slots=True)
@@ -121,7 +130,7 @@ class _Work:
     state: State
     sightings: dict[str, Sighting]
     wait_seconds: int
-    done: list[MachinePlan] = field(default_factory=list)
+    done: list[tuple[str, Step]] = field(default_factory=list)
     troubles: list[tuple[str, Outcome]] = field(default_factory=list)
     held: set[str] = field(default_factory=set)
     stuck: set[str] = field(default_factory=set)
@@ -144,12 +153,12 @@ class _Work:
                     wait_seconds=self.wait_seconds,
                 )
                 visits.append((targets[host], visit))
-                self.done.append(plan)
         answers = visit_all(
             self.cluster.carrier, visits, clock.now, deadline_seconds=ACT_SECONDS, forks=self.cluster.forks
         )
-        for sighting in answers:
+        for sighting in sorted(answers, key=lambda sighting: sighting.host):
             self.sightings[sighting.host] = sighting
+            self.done += [(sighting.host, step) for step in done_steps(todo[sighting.host], sighting)]
             if isinstance(sighting, Reached):
                 self.troubles += [(sighting.host, o) for o in sighting.outcomes if not o.ok]
 
@@ -168,31 +177,18 @@ def _not_gone(units: frozenset[str], sighting: Sighting) -> frozenset[str]:
     return units
 
 
-def _remember(cluster: Cluster, seen: Survey, work: _Work) -> Mapping[str, MachineRecord]:
-    """Writes what is known of the machines down, the acted-on ones as they were after acting."""
-    newest = judge(seen.records, _reached(work.sightings), cluster.patience).records
-    records = {**seen.records, **newest}
+def _newest(cluster: Cluster, seen: Survey, work: _Work) -> Mapping[str, MachineRecord]:
+    """What is known of the machines, of the acted-on ones as they were after acting."""
+    return {**seen.records, **judge(seen.records, _reached(work.sightings), cluster.patience).records}
+
+
+def _remember(cluster: Cluster, done: Pass, events: Sequence[Event]) -> None:
+    """Writes down what is known of the machines, and what happened unless it is no news."""
     names = {host.name for host in cluster.inventory.hosts}
-    cluster.store.remember(records.values(), [name for name in seen.stored if name not in names])
-    return records
+    forgotten = [name for name in done.survey.stored if name not in names]
+    told = news(events, cluster.store.history(len(events))) if events else ()
+    cluster.store.remember(done.records.values(), forgotten, told)
 
 
 def _reached(sightings: Mapping[str, Sighting]) -> dict[str, Sighting]:
     return {host: s for host, s in sightings.items() if isinstance(s, Reached)}
-
-
-def _events(who: str, plan: Plan, work: _Work) -> Iterable[Event]:
-    at = clock.now()
-    for move in plan.layout.moves:
-        path = f"{_short(move.before)} -> {_short(move.after)}"
-        yield Event(at, who, "move", move.unit, f"{path}: {move.reason}")
-    for done in work.done:
-        for step in done.steps:
-            if step.action not in (Action.RELOAD, Action.NOTE):
-                yield Event(at, who, step.action, step.unit, f"{done.host}: {step.reason}")
-    for host, outcome in work.troubles:
-        yield Event(at, who, "trouble", outcome.unit, f"{host}: {outcome.action}: {outcome.message}")
-
-
-def _short(machine: str | None) -> str:
-    return f"{machine[:8]}..." if machine else "nowhere"

@@ -64,7 +64,7 @@ def judge(
         dying = []
     for host in dying:
         judged[host] = replace(judged[host], lost=True)
-    return Judgement(judged, {host: _health(record) for host, record in judged.items()}, alarm)
+    return Judgement(judged, {host: health_of(record) for host, record in judged.items()}, alarm)
 
 
 def _seen(sighting: Reached) -> MachineRecord:
@@ -105,7 +105,8 @@ def _are_too_many(silent: list[str], judged: Mapping[str, MachineRecord], patien
     return len(silent) >= patience.at_least and len(silent) > known * patience.share
 
 
-def _health(record: MachineRecord) -> Health:
+def health_of(record: MachineRecord) -> Health:
+    """The health that a record says."""
     if record.lost:
         return Health.LOST
     return Health.DOUBTFUL if record.failure else Health.UP

@@ -56,8 +56,14 @@ class Store(Protocol):
         """Return what is remembered of machines, by inventory host name, sorted. Not part of a revision."""
         ...
 
-    def remember(self, machines: Iterable[MachineRecord], forgotten: Iterable[str] = ()) -> None:
-        """Drop the hosts ``forgotten``, then write ``machines`` over what was remembered of them."""
+    def remember(
+        self,
+        machines: Iterable[MachineRecord],
+        forgotten: Iterable[str] = (),
+        events: Iterable[Event] = (),
+    ) -> None:
+        """Drop the hosts ``forgotten``, then write ``machines`` over what was remembered of them; append
+        ``events`` to the history."""
         ...
 
     def record(self, events: Iterable[Event]) -> None:

@@ -51,12 +51,18 @@ class MemoryStore:
         with self._transaction:
             return dict(sorted(self._machines.items()))
 
-    def remember(self, machines: Iterable[MachineRecord], forgotten: Iterable[str] = ()) -> None:
-        """Drop ``forgotten``, then write ``machines``."""
+    def remember(
+        self,
+        machines: Iterable[MachineRecord],
+        forgotten: Iterable[str] = (),
+        events: Iterable[Event] = (),
+    ) -> None:
+        """Drop ``forgotten``, then write ``machines`` and ``events``."""
         with self._transaction:
             for host in forgotten:
                 self._machines.pop(host, None)
             self._machines.update({record.host: record for record in machines})
+            self._events.extend(events)
 
     def record(self, events: Iterable[Event]) -> None:
         """Append to the bounded history."""

@@ -70,17 +70,24 @@ class SqliteStore:
         with self._transaction("DEFERRED"), self._understood():
             return {row[0]: _record(*row) for row in self._rows(_MACHINES)}
 
-    def remember(self, machines: Iterable[MachineRecord], forgotten: Iterable[str] = ()) -> None:
-        """Drop ``forgotten``, then write ``machines``."""
+    def remember(
+        self,
+        machines: Iterable[MachineRecord],
+        forgotten: Iterable[str] = (),
+        events: Iterable[Event] = (),
+    ) -> None:
+        """Drop ``forgotten``, then write ``machines`` and ``events``."""
         rows = [_machine_row(record) for record in machines]
         hosts = [(host,) for host in forgotten]
-        if not rows and not hosts:
+        lines = [astuple(event) for event in events]
+        if not rows and not hosts and not lines:
             return
         with self._transaction("IMMEDIATE"):
             self._connection.executemany("DELETE FROM machine WHERE host = ?", hosts)
             self._connection.executemany(
                 "REPLACE INTO machine VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
             )
+            self._append(lines)
 
     def record(self, events: Iterable[Event]) -> None:
         """Append to the bounded history."""

@@ -37,8 +37,9 @@ from fleetssh.core.model import (
     Unreached,
     Wanted,
 )
+from fleetssh.core.outcomes import done_steps
 from fleetssh.core.placement import place
-from fleetssh.core.planning import make_plan
+from fleetssh.core.planning import make_plan, withhold
 from fleetssh.core.requirements import read_unit
 
 IDS = {"m1": "0b2e8d256ae17a74522b8dce625be8a2", "m2": "7c73a89bc94e21ac5b3b794e7c9ee034"}
@@ -87,7 +88,11 @@ def after(planned, *sightings, withheld=frozenset()):
     """The pass once it was carried out, with the newest looks."""
     seen = {**planned.sightings, **{s.host: s for s in sightings}}
     troubles = tuple((s.host, o) for s in sightings if isinstance(s, Reached) for o in s.outcomes if not o.ok)
-    return replace(planned, sightings=seen, troubles=troubles, withheld=frozenset(withheld), acted=True)
+    told = [visit for wave in planned.plan.waves for visit in withhold(wave, frozenset(withheld))]
+    done = tuple((visit.host, step) for visit in told for step in done_steps(visit, seen[visit.host]))
+    return replace(
+        planned, sightings=seen, done=done, troubles=troubles, withheld=frozenset(withheld), acted=True
+    )
 
 
 def told(done, name, waited=0.0):

@@ -271,7 +271,7 @@ def test_history_is_told_newest_last_and_as_much_as_was_asked_for(handles):
     assert one.history(0) == one.history(-1) == ()
 
 
-def test_a_commit_and_its_events_are_one_transaction(handles):
+def test_a_change_and_its_events_are_one_transaction(handles):
     one, two = handles
     state = one.load()
     first = one.commit(fill(state, 1), make_events(0, 2))
@@ -281,7 +281,10 @@ def test_a_commit_and_its_events_are_one_transaction(handles):
     with pytest.raises(StoreError):
         two.commit(replace(first, cluster="ffff"), make_events(2, 3))
     assert one.history(9) == tuple(make_events(0, 2))
-    one.commit(fill(first, 2), iter(make_events(2, HISTORY_LIMIT + 1)))
+    one.remember([MachineRecord("h1", "m1")], (), make_events(2, 3))
+    two.remember([], (), make_events(3, 4))
+    assert (two.history(9), list(two.machines())) == (tuple(make_events(0, 4)), ["h1"])
+    one.commit(fill(first, 2), iter(make_events(4, HISTORY_LIMIT + 1)))
     assert two.history(HISTORY_LIMIT * 2) == tuple(make_events(1, HISTORY_LIMIT + 1))
 
 
