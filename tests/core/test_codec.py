@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fleetssh.core import codec
 from fleetssh.core.errors import StoreError
-from fleetssh.core.model import Requirements
+from fleetssh.core.model import Requirements, Seen, TargetState
 
 ANY_TEXT = st.text(st.characters(), max_size=8)  # lone surrogates too
 TEXTS = st.lists(ANY_TEXT, max_size=3).map(tuple)
@@ -40,6 +40,26 @@ def test_names_come_back_as_they_went_in(names):
 @given(st.dictionaries(ANY_TEXT, ANY_TEXT))
 def test_metadata_comes_back_as_it_went_in(metadata):
     assert codec.decode_metadata(codec.encode_metadata(metadata)) == metadata
+
+
+SEEN = st.builds(Seen, ANY_TEXT, st.sampled_from(TargetState), ANY_TEXT, ANY_TEXT, ANY_TEXT)
+
+
+@given(st.lists(SEEN, max_size=3).map(tuple))
+def test_what_was_seen_of_units_comes_back_as_it_went_in(seen):
+    """F-180, F-181; F-183: all of several."""
+    assert codec.decode_seen(codec.encode_seen(seen)) == seen
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "{}", "null", "[1]", "[[]]", '[["a","launched","loaded","active"]]', '[["a","gone","","",""]]',
+     '[["a","launched","loaded","active",1]]'],
+)  # fmt: skip
+def test_damaged_words_about_units_are_refused(text):
+    """F-110, F-182, F-184: an error, and no state; fleet skipped such an entry among several (F-183)."""
+    with pytest.raises(StoreError, match="cannot be understood"):
+        codec.decode_seen(text)
 
 
 def test_form_of_version_one():

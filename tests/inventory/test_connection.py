@@ -62,6 +62,7 @@ def test_relative_paths_start_at_the_folder_of_the_inventory(load: Load, tmp_pat
 
 
 def test_a_tilde_is_the_home_folder(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F-208"""
     monkeypatch.setenv("HOME", "/home/core")
     assert load_host(load, "ansible_ssh_private_key_file: ~/.ssh/id").key_file == "/home/core/.ssh/id"
 

@@ -105,6 +105,7 @@ def test_a_port_may_follow_the_name(load: Load) -> None:
 
 
 def test_a_folder_is_all_its_yaml_files_in_the_order_of_their_names(load: Load) -> None:
+    """F-209"""
     inventory = load(
         {
             "20-more.yaml": "all:\n  hosts:\n    m1: {ansible_user: second}\n    m2:\n",

@@ -41,6 +41,7 @@ def test_two_new_stores_have_different_clusters():
 
 
 def test_what_was_committed_is_loaded_by_everybody(handles):
+    """F-124: the hash comes back; F-176: a unit with its target state and its machine."""
     one, two = handles
     unit = make_unit(
         "web@1.service",
@@ -237,6 +238,7 @@ RECORDS = st.builds(
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.lists(RECORDS, max_size=3), st.lists(HOSTS, max_size=2)), max_size=5))
 def test_any_sequence_of_remembering_equals_a_plain_dict(opener: Opener, calls):
+    """F-091, F-092, F-179: a machine is forgotten alone, with all that was seen there; also one unknown."""
     with opener() as (one, two):
         expected: dict[str, MachineRecord] = {}
         for records, forgotten in calls:
@@ -298,6 +300,7 @@ def test_history_drops_the_oldest_beyond_its_limit(handles):
 
 
 def test_hold_keeps_everybody_else_out_and_names_the_holder(handles):
+    """F-073, F-074: free, held by somebody else, held by oneself; it cannot be stolen."""
     one, two = handles
     with one.hold("fleetssh run by ann, one pass", 0):
         with (

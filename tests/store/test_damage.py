@@ -104,6 +104,7 @@ def test_file_without_a_cluster_is_not_even_opened(path):
 
 
 def test_newer_schema_is_refused(path):
+    """F-072, F-046: refused and left as it is, where fleet's client warned of a newer daemon and went on."""
     with closing(sqlite3.connect(path)) as newer:
         newer.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     error = refuse(path)

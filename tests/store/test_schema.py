@@ -72,6 +72,7 @@ STEPS = (
 
 @pytest.mark.parametrize("already", range(len(STEPS) + 1))
 def test_steps_are_taken_once_and_in_order_from_any_version(connection, already):
+    """F-072: an older schema is raised, an equal one is left alone."""
     migrate(connection, STEPS[:already])
     assert version_of(connection) == already
     migrate(connection, STEPS)

@@ -49,7 +49,7 @@ def reply(**sections: str) -> bytes:
     """A complete small reply; each section replaces one of it or is added (``_`` stands for a blank)."""
     base = {
         "begin": "",
-        "facts": "machine_id=m1\nboot_id=b1\nsystemd=yes",
+        "facts": "machine_id=m1\nboot_id=b1\nsystemd=yes\nroot=yes",
         "units": "",
         "manifest": f"fleetssh 1 c0ffee 0\nlaunched 0 {DIGEST} a.service",
         "files": f"{DIGEST}  a.service",
@@ -66,7 +66,7 @@ def test_an_untouched_machine() -> None:
     seen = reached(recorded("fresh"))
     facts = seen.facts
     assert (seen.host, seen.address, seen.seen_at) == ("h1", "10.1.1.1", 12.5)
-    assert (facts.hostname, facts.os, facts.os_version) == ("m1", "debian", "12")
+    assert (facts.os, facts.os_version, facts.is_brief) == ("debian", "12", False)
     assert (facts.systemd_version, facts.architecture) == ("252", "x86-64")
     assert len(facts.machine_id) == 32
     assert facts.memory_total == 24684084 * 1024
@@ -192,6 +192,7 @@ def test_a_name_that_sha1sum_escaped_is_read_back() -> None:
 
 
 def test_a_unit_that_systemd_does_not_list_is_inactive() -> None:
+    """F-120, where fleet was silent about it."""
     assert [(f.load, f.active, f.sub) for f in reached(reply()).found] == [("loaded", "inactive", "dead")]
     assert [(f.load, f.digest) for f in reached(reply(files="")).found] == [("not-found", None)]
 
@@ -320,6 +321,9 @@ def test_an_empty_manifest_is_no_manifest() -> None:
 
 
 def test_metadata_of_a_fleet_conf() -> None:
+    """F-204, F-205"""
+    assert parse_metadata(('metadata="foo=bar, ping=pong"',)) == {"foo": "bar", "ping": "pong"}
+    assert parse_metadata(()) == parse_metadata(("public_ip=1.2.3.4",)) == {}
     assert parse_metadata(('metadata="a=1, b = x y ,broken,=no,a=2"', "public_ip=1.2.3.4")) == {
         "a": "2",
         "b": "x y",
@@ -338,6 +342,7 @@ def test_cpus_are_counted(online: str, count: int) -> None:
 
 
 def test_a_machine_without_systemd_or_without_an_id() -> None:
+    """F-195; F-092: what a machine without an id says is not remembered."""
     for facts in ("machine_id=m1", "machine_id=\nsystemd=yes", "machine_id=uninitialized\nsystemd=yes"):
         sighting = read(reply(facts=facts))
         assert isinstance(sighting, Unreached)
@@ -369,13 +374,13 @@ def test_random_bytes_give_a_sighting(output: bytes) -> None:
 
 
 FRAMES = (
-    "begin|facts|os|memory|conf|addresses|systemd|manifest|files|unlinked|units|idle|jobs|details|end||log|"
+    "begin|facts|conf|system|manifest|files|unlinked|units|idle|jobs|details|end||log|"
     "log a.service|outcome|outcome start 0|trouble|trouble busy|shadowed a.service /x|occupied"
 )
 FRAGMENTS = st.sampled_from(
     [
         *(f"\nFLEETSSH {MARK} {frame}\n".encode() for frame in FRAMES.split("|")),
-        b"machine_id=m1\nsystemd=yes\n",
+        b"machine_id=m1\nsystemd=yes\nroot=yes\n",
         b"fleetssh 1 c 0\n",
         f"launched 0 {DIGEST} a.service\n".encode(),
         f"{DIGEST}  a.service\n".encode(),
