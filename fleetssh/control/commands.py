@@ -12,23 +12,15 @@ import tenacity
 
 from fleetssh import clock
 from fleetssh.control.chronicle import Author, command_events
-from fleetssh.control.unitfiles import Resolution, resolve
+from fleetssh.control.unitfiles import Resolution, is_glob, resolve
 from fleetssh.core.editing import ask_restart, destroy_units, put_units, set_target
 from fleetssh.core.errors import CommandError, StoreConflict
-from fleetssh.core.model import State, TargetState
-from fleetssh.core.names import glob_matches, mangle
+from fleetssh.core.model import Machine, State, TargetState
+from fleetssh.core.names import glob_matches, is_template, mangle
 from fleetssh.store import Store
 
 EDIT_TRIES = 10
 """An edit takes a millisecond: losing ten times in a row against other writers means something is wrong."""
-
-ANY = frozenset(TargetState)
-MAY_REPLACE = {
-    TargetState.INACTIVE: frozenset({TargetState.INACTIVE}),
-    TargetState.LOADED: frozenset({TargetState.INACTIVE, TargetState.LOADED}),
-    TargetState.LAUNCHED: ANY,
-}
-"""fleet 1.6: which units ``submit``, ``load`` and ``start`` may replace, by the verb's own target state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +44,8 @@ def bring(
     """
 
     def edit(state: State) -> Change:
-        found = resolve(state, arguments, replace=replace, may_replace=MAY_REPLACE[target])
+        homes = _homes(store, state) if replace else {}
+        found = resolve(state, arguments, target, replace=replace, homes=homes)
         after = put_units(state, [*found.created, *found.replaced])
         changed = [name for name in found.names if after.wanted[name].target is not target]
         if target is TargetState.INACTIVE:
@@ -60,6 +53,16 @@ def bring(
         return Change(_aim(after, changed, target), found, tuple(changed), state)
 
     return _commit(store, author, arguments, edit)
+
+
+def _homes(store: Store, state: State) -> dict[str, str]:
+    """Unit -> legend of the machine that it is on."""
+    records = {record.machine_id: record for record in store.machines().values()}
+    return {
+        name: Machine(at, host=records[at].host, address=records[at].address).legend
+        for name, placement in state.placements.items()
+        if (at := placement.machine) in records
+    }
 
 
 def _aim(state: State, names: list[str], target: TargetState) -> State:
@@ -73,15 +76,15 @@ def _aim(state: State, names: list[str], target: TargetState) -> State:
 def take_down(store: Store, author: Author, arguments: tuple[str, ...], target: TargetState) -> Change:
     """``stop`` (target loaded) and ``unload`` (target inactive) of units that exist.
 
-    Raises CommandError for ``stop`` of an inactive unit (fleet: unable to stop in state inactive).
+    Raises CommandError for ``stop`` of an inactive unit (fleet: unable to stop in state inactive); a glob
+    passes over those, the templates among them.
     """
 
     def edit(state: State) -> Change:
-        names = match(state, arguments)
         if target is TargetState.LOADED:
-            for name in names:
-                if state.wanted[name].target is TargetState.INACTIVE:
-                    raise CommandError(f"Unable to stop unit {name} in state inactive")
+            names = _match_active(state, arguments, "stop")
+        else:
+            names = match(state, arguments)
         changed = [name for name in names if state.wanted[name].target is not target]
         return Change(set_target(state, changed, target), _only(names), tuple(changed), state)
 
@@ -101,24 +104,22 @@ def remove(store: Store, author: Author, arguments: tuple[str, ...]) -> Change:
 def restart(store: Store, author: Author, arguments: tuple[str, ...]) -> Change:
     """``restart``: launches what is loaded, and asks for a restart of what is launched.
 
-    Raises CommandError for a unit whose target state is inactive.
+    Raises CommandError for a unit whose target state is inactive; a glob passes over those.
     """
 
     def edit(state: State) -> Change:
-        names = match(state, arguments)
-        for name in names:
-            if state.wanted[name].target is TargetState.INACTIVE:
-                raise CommandError(
-                    f"Unable to restart unit {name} in state inactive", hint=f"fleetssh start {name}"
-                )
+        names = _match_active(state, arguments, "restart")
         after = set_target(ask_restart(state, names), names, TargetState.LAUNCHED)
         return Change(after, _only(names), names, state)
 
     return _commit(store, author, arguments, edit)
 
 
-def match(state: State, arguments: tuple[str, ...]) -> tuple[str, ...]:
-    """The stored units that arguments name, in the order given; globs work (``web@*``).
+def match(
+    state: State, arguments: tuple[str, ...], among: Callable[[str], bool] | None = None
+) -> tuple[str, ...]:
+    """The stored units that arguments name, in the order given; globs work (``web@*``), and take those that
+    are ``among`` where there are such.
 
     Raises CommandError when an argument names nothing, so that a list with one bad name changes nothing.
     """
@@ -126,8 +127,9 @@ def match(state: State, arguments: tuple[str, ...]) -> tuple[str, ...]:
     unknown = []
     for argument in arguments:
         name = mangle(argument)
-        if any(character in argument for character in "*?["):
+        if is_glob(name):
             hits = [n for n in sorted(state.wanted) if glob_matches(name, n)]
+            hits = [n for n in hits if among and among(n)] or hits
         else:
             hits = [name] if name in state.wanted else []
         names.update(dict.fromkeys(hits))
@@ -139,8 +141,22 @@ def match(state: State, arguments: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _match_active(state: State, arguments: tuple[str, ...], verb: str) -> tuple[str, ...]:
+    def is_active(name: str) -> bool:
+        return state.wanted[name].target is not TargetState.INACTIVE
+
+    names = match(state, arguments, is_active)
+    for name in names:
+        if not is_active(name):
+            raise CommandError(
+                f"Unable to {verb} unit {name} in state inactive; nothing was changed",
+                hint=f"fleetssh start {name}" if verb == "restart" and not is_template(name) else "",
+            )
+    return names
+
+
 def _only(names: tuple[str, ...]) -> Resolution:
-    return Resolution(names, (), (), (), ())
+    return Resolution(names)
 
 
 def _commit(

@@ -7,17 +7,35 @@ from dataclasses import replace
 
 from fleetssh.core.errors import CommandError
 from fleetssh.core.model import State, TargetState, Unit, Wanted
-from fleetssh.core.names import is_template
+from fleetssh.core.names import glob_matches, is_template
 
 
 def put_units(state: State, units: Iterable[Unit]) -> State:
     """Adds units, target state ``inactive``; a unit that exists gets the new text and keeps its target
-    state, so that it may stay where it is."""
+    state and its place, unless it says itself that it conflicts with a neighbour there: then it is the one
+    that has changed who moves, and not the neighbour."""
     wanted = dict(state.wanted)
+    placements = dict(state.placements)
     for unit in units:
         old = wanted.get(unit.name)
         wanted[unit.name] = replace(old, unit=unit) if old else Wanted(unit)
-    return replace(state, wanted=wanted)
+        if old and disturbed_neighbour(replace(state, placements=placements), unit):
+            del placements[unit.name]
+    return replace(state, wanted=wanted, placements=placements)
+
+
+def disturbed_neighbour(state: State, unit: Unit) -> str:
+    """The first of the units on the machine of ``unit`` that ``unit`` says it conflicts with, or nothing."""
+    placement = state.placements.get(unit.name)
+    if placement is None or not unit.requirements.conflicts:
+        return ""
+    neighbours = sorted(
+        name
+        for name, other in state.placements.items()
+        if other.machine == placement.machine and name != unit.name
+    )
+    hits = (n for n in neighbours if any(glob_matches(p, n) for p in unit.requirements.conflicts))
+    return next(hits, "")
 
 
 def set_target(state: State, names: Iterable[str], target: TargetState) -> State:

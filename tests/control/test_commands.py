@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from fleetssh.control.chronicle import Author
 from fleetssh.control.commands import EDIT_TRIES, Change, bring, match, remove, restart, take_down
 from fleetssh.core.errors import CommandError, StoreConflict
-from fleetssh.core.model import State, TargetState
+from fleetssh.core.model import MachineRecord, Placement, State, TargetState
 from fleetssh.store import Event, Store
 from fleetssh.store.memory import MemoryStore
 
@@ -140,6 +141,35 @@ def test_which_verb_may_replace_what(
         assert store.load() == before
 
 
+def test_a_refused_replacement_in_a_list_changes_nothing_and_names_the_machine(
+    store: Store, folder: Path
+) -> None:
+    bring(store, ANN, ("a", "b"), LAUNCHED, replace=False)
+    machine = MachineRecord("h1", "14ffe4c3b2", address="10.1.1.1")
+    store.remember([machine])
+    state = store.load()
+    before = store.commit(replace(state, placements={"a.service": Placement("a.service", "14ffe4c3b2", "")}))
+    for name in "abc":
+        (folder / f"{name}.service").write_text(TEXT + "User=root\n")
+    with pytest.raises(CommandError, match="nothing was changed") as caught:
+        bring(store, ANN, ("c", "a", "b"), INACTIVE, replace=True)
+    assert caught.value.hint == (
+        "fleetssh start --replace a.service: it restarts now on 14ffe4c3.../10.1.1.1"
+    )
+    assert store.load() == before
+
+
+def test_a_changed_unit_that_conflicts_with_its_neighbour_gives_its_place_up(
+    store: Store, folder: Path
+) -> None:
+    bring(store, ANN, ("a", "b"), LAUNCHED, replace=False)
+    places = {name: Placement(name, "m1", "") for name in ("a.service", "b.service")}
+    store.commit(replace(store.load(), placements=places))
+    (folder / "a.service").write_text(TEXT + "[X-Fleet]\nConflicts=b.service\n")
+    bring(store, ANN, ("a",), LAUNCHED, replace=True)
+    assert store.load().placements == {"b.service": places["b.service"]}
+
+
 # ---------------------------------------------------------------- stop, unload, destroy, restart
 
 
@@ -227,6 +257,20 @@ def test_globs_name_stored_units_sorted_where_they_stand(full: Store) -> None:
     )
     assert match(state, ("[ab]",)) == ("a.service", "b.service")
     assert match(state, ("web@?.service",)) == ("web@1.service", "web@2.service")
+
+
+def test_globs_pass_over_what_cannot_be_stopped_or_restarted(full: Store) -> None:
+    bring(full, ANN, ("web@.service",), INACTIVE, replace=False)
+    assert restart(full, ANN, ("web@*",)).changed == ("web@1.service", "web@2.service")
+    assert take_down(full, ANN, ("web@*", "?.service"), LOADED).resolution.names == (
+        "web@1.service",
+        "web@2.service",
+        "a.service",
+        "b.service",
+    )
+    take_down(full, ANN, ("*",), INACTIVE)
+    with pytest.raises(CommandError, match=r"Unable to stop unit web@\.service in state inactive"):
+        take_down(full, ANN, ("web@*",), LOADED)
 
 
 # ---------------------------------------------------------------- somebody else was faster

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,7 @@ from fleetssh.core.requirements import read_unit
 
 TEXT = b"[Service]\nExecStart=/bin/true\n"
 OTHER = b"[Service]\nExecStart=/bin/false\n"
-ANY = frozenset(TargetState)
-NONE: frozenset[TargetState] = frozenset()
+INACTIVE, LOADED, LAUNCHED = TargetState.INACTIVE, TargetState.LOADED, TargetState.LAUNCHED
 
 
 @pytest.fixture(autouse=True)
@@ -28,18 +28,15 @@ def stored(**texts: bytes) -> State:
     return State("c1", 1, {n: Wanted(read_unit(n, t), TargetState.LAUNCHED) for n, t in names.items()})
 
 
-def find(
-    state: State,
-    *arguments: str,
-    replace: bool = False,
-    may_replace: frozenset[TargetState] = ANY,
-) -> Resolution:
-    return resolve(state, arguments, replace=replace, may_replace=may_replace)
+def find(state: State, *arguments: str, target: TargetState = LAUNCHED, replace: bool = False) -> Resolution:
+    return resolve(state, arguments, target, replace=replace, homes={"a.service": "14ffe4c3.../10.1.1.1"})
 
 
-def refusal(state: State, *arguments: str, replace: bool = False) -> CommandError:
+def refusal(
+    state: State, *arguments: str, target: TargetState = INACTIVE, replace: bool = False
+) -> CommandError:
     with pytest.raises(CommandError) as caught:
-        find(state, *arguments, replace=replace, may_replace=NONE)
+        find(state, *arguments, target=target, replace=replace)
     return caught.value
 
 
@@ -83,7 +80,7 @@ def test_the_stored_template_comes_before_the_local_one_which_is_warned_about(fo
     (warning,) = found.warnings
     assert warning == (
         "WARNING: Unit t@.service in registry differs from local template unit file t@.service. "
-        "Add --replace to override."
+        "'fleetssh submit --replace t@.service' overrides it."
     )
 
 
@@ -106,7 +103,7 @@ def test_a_unit_that_is_nowhere() -> None:
     assert error.message == (
         "Error creating units: unable to find Unit(a.service) in Registry or on filesystem"
     )
-    assert "a" in error.hint
+    assert error.hint == "a new unit needs its file: give the path of it"
     error = refusal(stored(), "t@1")
     assert "or template Unit(t@.service) in Registry or on filesystem" in error.message
     # A template is not its own template.
@@ -168,9 +165,44 @@ def test_a_local_file_that_differs_is_warned_about(folder: Path) -> None:
 
 
 def test_a_local_template_that_differs_from_a_stored_instance_is_warned_about(folder: Path) -> None:
-    (folder / "t@.service").write_bytes(OTHER)
-    (warning,) = find(stored(t__1=TEXT), "t@1").warnings
-    assert "Unit t@1.service in registry differs from local template unit file" in warning
+    """fleet named the instance's path here, where no file is (A13)."""
+    (folder / "units").mkdir()
+    (folder / "units/t@.service").write_bytes(OTHER)
+    (warning,) = find(stored(t__1=TEXT), "units/t@1").warnings
+    assert warning == (
+        "WARNING: Unit t@1.service in registry differs from local template unit file units/t@.service. "
+        "Add --replace to override."
+    )
+    (warning,) = find(stored(t__1=TEXT, t__=TEXT), "units/t@1").warnings
+    assert warning.endswith("'fleetssh submit --replace units/t@.service' overrides it.")
+
+
+def test_a_local_file_that_cannot_be_read_does_not_keep_a_stored_unit_from_starting(folder: Path) -> None:
+    (folder / "a.service").write_bytes(b"[Service]\nnonsense\n")
+    found = find(stored(a=TEXT), "a")
+    assert found.names == ("a.service",)
+    (warning,) = found.warnings
+    assert warning.startswith(
+        "WARNING: Unit a.service in registry is used, not the local file: a.service:2: "
+    )
+    assert "a.service:2: " in refusal(stored(a=TEXT), "a", replace=True).message
+
+
+def test_arguments_see_what_those_before_them_bring(folder: Path) -> None:
+    (folder / "units").mkdir()
+    (folder / "units/t@.service").write_bytes(TEXT)
+    created = find(stored(), "units/t@.service", "t@1", target=INACTIVE).created
+    assert [(unit.name, unit.text) for unit in created] == [("t@.service", TEXT), ("t@1.service", TEXT)]
+    assert "unable to find" in refusal(stored(), "t@1", "units/t@.service").message
+
+
+# ---------------------------------------------------------------- --replace
+
+
+def waiting(**texts: bytes) -> State:
+    """Like ``stored``, all inactive."""
+    state = stored(**texts)
+    return replace(state, wanted={n: replace(w, target=INACTIVE) for n, w in state.wanted.items()})
 
 
 def test_replacing_takes_the_local_text(folder: Path) -> None:
@@ -181,25 +213,99 @@ def test_replacing_takes_the_local_text(folder: Path) -> None:
 
 def test_replacing_with_the_same_is_noted_and_nothing_else(folder: Path) -> None:
     (folder / "a.service").write_bytes(b"# only a comment\n" + TEXT)
-    found = find(stored(a=TEXT), "a", replace=True, may_replace=NONE)
+    found = find(stored(a=TEXT), "a", target=INACTIVE, replace=True)
     assert found.notes == ("Found same Unit(a.service) in Registry, nothing to do",)
     assert found.replaced == ()
 
 
 def test_replacing_needs_something_to_replace_it_with() -> None:
     assert "no local file of a.service" in refusal(stored(a=TEXT), "a", replace=True).message
+    assert "no local file of t@1.service" in refusal(stored(t__1=TEXT), "t@1", replace=True).message
 
 
-def test_an_instance_is_replaced_from_the_stored_template() -> None:
+def test_replacing_what_is_not_there_yet_creates_it(folder: Path) -> None:
+    (folder / "a.service").write_bytes(TEXT)
+    assert [unit.name for unit in find(stored(), "a", replace=True).created] == ["a.service"]
+
+
+def test_an_instance_is_replaced_by_its_own_file_first(folder: Path) -> None:
+    (folder / "t@1.service").write_bytes(OTHER)
+    (unit,) = find(stored(t__1=TEXT, t__=TEXT), "t@1", replace=True).replaced
+    assert unit.text == OTHER
+
+
+def test_an_instance_is_replaced_from_the_stored_template_then() -> None:
     (unit,) = find(stored(t__1=TEXT, t__=OTHER), "t@1", replace=True).replaced
     assert (unit.name, unit.text) == ("t@1.service", OTHER)
 
 
-def test_a_unit_in_a_state_that_the_verb_may_not_touch_is_not_replaced(folder: Path) -> None:
-    (folder / "a.service").write_bytes(OTHER)
-    error = refusal(stored(a=TEXT), "a", replace=True)
+def test_an_instance_is_replaced_from_the_local_template_when_none_is_stored(folder: Path) -> None:
+    (folder / "t@.service").write_bytes(OTHER)
+    (unit,) = find(stored(t__1=TEXT), "t@1", replace=True).replaced
+    assert (unit.name, unit.text) == ("t@1.service", OTHER)
+
+
+def test_a_changed_local_template_alone_does_not_change_an_instance_and_that_is_an_error(
+    folder: Path,
+) -> None:
+    (folder / "t@.service").write_bytes(OTHER)
+    state = stored(t__1=TEXT)
+    state = replace(state, wanted={**state.wanted, **waiting(t__=TEXT).wanted})
+    error = refusal(state, "t@1", target=LAUNCHED, replace=True)
     assert error.message == (
-        "Error creating units: can not replace Unit(a.service) in state 'launched', "
-        "use the appropriate command"
+        "Error creating units: t@1.service has the text of the stored t@.service, not of the changed "
+        "t@.service; nothing was changed"
     )
-    assert error.hint == "fleetssh start --replace a.service"
+    assert error.hint == "fleetssh submit --replace t@.service first, then this again"
+    both = find(state, "t@.service", "t@1", target=LAUNCHED, replace=True)
+    assert [unit.name for unit in both.replaced] == ["t@.service", "t@1.service"]
+
+
+@pytest.mark.parametrize(
+    ("stored_as", "verb", "hint"),
+    [
+        (LAUNCHED, INACTIVE, "fleetssh start --replace a.service: it restarts now on 14ffe4c3.../10.1.1.1"),
+        (LAUNCHED, LOADED, "fleetssh start --replace a.service: it restarts now on 14ffe4c3.../10.1.1.1"),
+        (
+            LOADED,
+            INACTIVE,
+            (
+                "fleetssh load --replace a.service: its file is exchanged on 14ffe4c3.../10.1.1.1, "
+                "and it is not started"
+            ),
+        ),
+    ],
+)
+def test_a_unit_in_a_state_that_the_verb_may_not_touch_is_not_replaced(
+    folder: Path, stored_as: TargetState, verb: TargetState, hint: str
+) -> None:
+    (folder / "a.service").write_bytes(OTHER)
+    state = stored(a=TEXT)
+    state = replace(state, wanted={"a.service": replace(state.wanted["a.service"], target=stored_as)})
+    error = refusal(state, "a", target=verb, replace=True)
+    assert error.message == (
+        f"Error creating units: can not replace Unit(a.service) in state '{stored_as}', "
+        "use the appropriate command; nothing was changed"
+    )
+    assert error.hint == hint
+
+
+# ---------------------------------------------------------------- globs
+
+
+def test_globs_name_stored_units_but_no_templates_when_they_are_to_run(folder: Path) -> None:
+    state = stored(t__=TEXT, t__1=TEXT, t__2=TEXT, u=TEXT)
+    assert find(state, "t@*").names == ("t@1.service", "t@2.service")
+    assert find(state, "t@*", target=INACTIVE).names == ("t@.service", "t@1.service", "t@2.service")
+    assert find(state, "[tu]*").names == ("t@1.service", "t@2.service", "u.service")
+    assert refusal(state, "v*").message == "Error creating units: no Unit(v*.service) in Registry"
+
+
+def test_a_template_and_its_instances_are_replaced_by_one_glob(folder: Path) -> None:
+    (folder / "units").mkdir()
+    (folder / "units/t@.service").write_bytes(OTHER)
+    found = find(waiting(t__=TEXT, t__1=TEXT), "units/t@*", target=INACTIVE, replace=True)
+    assert [(unit.name, unit.text) for unit in found.replaced] == [
+        ("t@.service", OTHER),
+        ("t@1.service", OTHER),
+    ]

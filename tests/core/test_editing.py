@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from fleetssh.core.editing import ask_restart, destroy_units, put_units, set_target
+from fleetssh.core.editing import ask_restart, destroy_units, disturbed_neighbour, put_units, set_target
 from fleetssh.core.errors import CommandError
 from fleetssh.core.model import Placement, State, TargetState
 from tests.core.world import INACTIVE, LAUNCHED, LOADED, want
@@ -30,6 +30,17 @@ def test_a_replaced_text_keeps_target_generation_and_place() -> None:
 def test_targets_are_set_for_the_named_alone() -> None:
     after = set_target(STATE, [A], INACTIVE)
     assert after.wanted == {A: want(A, INACTIVE), B: want(B, LOADED)}
+
+
+def test_a_changed_unit_that_conflicts_with_a_neighbour_is_the_one_that_leaves() -> None:
+    places = {A: Placement(A, "m1", "why"), B: Placement(B, "m1", "why")}
+    state = replace(STATE, placements=places)
+    assert put_units(state, [want(A, conflicts=("b*",)).unit]).placements == {B: places[B]}
+    assert disturbed_neighbour(state, want(A, conflicts=("b*",)).unit) == B
+    # Not a neighbour, or not a conflict of its own making.
+    apart = replace(STATE, placements={**places, B: Placement(B, "m2", "why")})
+    assert put_units(apart, [want(A, conflicts=("b*",)).unit]).placements == apart.placements
+    assert put_units(state, [want(A, conflicts=("a*",)).unit]).placements == places
 
 
 @pytest.mark.parametrize("target", [LOADED, LAUNCHED])
