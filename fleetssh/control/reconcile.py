@@ -151,6 +151,7 @@ class _Work:
                     self.state.cluster,
                     become=become,
                     wait_seconds=self.wait_seconds,
+                    known_boot=seen.facts.boot_id,
                 )
                 visits.append((targets[host], visit))
         answers = visit_all(

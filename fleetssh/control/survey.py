@@ -6,6 +6,7 @@ import secrets
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from fleetssh import clock
 from fleetssh.control.cluster import Cluster
@@ -31,6 +32,8 @@ MARK_BYTES = 12
 
 NEVER = sys.maxsize
 """More looks than anybody takes."""
+
+NOTHING_KNOWN: Mapping[str, MachineRecord] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +62,27 @@ class Survey:
         }
 
 
+def boot_of(records: Mapping[str, MachineRecord], host: str) -> str:
+    """The boot in which a machine was last seen; empty for one that never was."""
+    record = records.get(host)
+    return record.boot_id if record else ""
+
+
 def new_mark() -> str:
     """A frame mark for one visit."""
     return secrets.token_hex(MARK_BYTES)
 
 
-def look_at(cluster: Cluster, hosts: Iterable[str] | None = None) -> dict[str, Sighting]:
-    """One look at each of ``hosts`` (all of the inventory without it), by host name: one round trip each."""
+def look_at(
+    cluster: Cluster, hosts: Iterable[str] | None = None, records: Mapping[str, MachineRecord] = NOTHING_KNOWN
+) -> dict[str, Sighting]:
+    """One look at each of ``hosts`` (all of the inventory without it), by host name: one round trip each.
+
+    A machine that is still in the boot of its record says only what may have changed since.
+    """
     chosen = None if hosts is None else set(hosts)
     visits = (
-        (host, write_look(new_mark(), become=host.become))
+        (host, write_look(new_mark(), become=host.become, known_boot=boot_of(records, host.name)))
         for host in cluster.inventory.hosts
         if chosen is None or host.name in chosen
     )
@@ -82,10 +96,11 @@ def survey(cluster: Cluster, cluster_id: str, *, deciding: bool = True) -> Surve
     Without ``deciding`` no machine becomes lost: only a pass gives one up, because it also moves its units.
     Raises InventoryError when two hosts turn out to be one machine: placing anything would be guessing.
     """
-    sightings = {host: _not_foreign(s, cluster_id) for host, s in look_at(cluster).items()}
+    stored = cluster.store.machines()
+    looks = look_at(cluster, records=stored)
+    sightings = {host: _not_foreign(s, cluster_id) for host, s in looks.items()}
     _refuse_twins(cluster.inventory, sightings)
     known = {host.name for host in cluster.inventory.hosts}
-    stored = cluster.store.machines()
     remembered = {name: record for name, record in stored.items() if name in known}
     patience = cluster.patience if deciding else replace(cluster.patience, looks=NEVER)
     judgement = judge(remembered, sightings, patience)

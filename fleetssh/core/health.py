@@ -46,7 +46,7 @@ def judge(
     for host, sighting in sorted(sightings.items()):
         record = records.get(host)
         if isinstance(sighting, Reached):
-            judged[host] = _seen(sighting)
+            judged[host] = _seen(sighting, record)
         elif record is not None:
             judged[host] = _missed(record, sighting)
     dying = [
@@ -67,13 +67,13 @@ def judge(
     return Judgement(judged, {host: health_of(record) for host, record in judged.items()}, alarm)
 
 
-def _seen(sighting: Reached) -> MachineRecord:
+def _seen(sighting: Reached, known: MachineRecord | None) -> MachineRecord:
     return MachineRecord(
         host=sighting.host,
         machine_id=sighting.facts.machine_id,
         boot_id=sighting.facts.boot_id,
         address=sighting.address,
-        metadata=describe(sighting.facts),
+        metadata=describe(sighting.facts, known.metadata if known else {}),
         last_good=sighting.seen_at,
         seen=tuple(
             Seen(found.entry.name, found.entry.target, found.load, found.active, found.sub)

@@ -96,23 +96,19 @@ class Failure(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a machine says of itself. ``memory_*`` in bytes; ``load`` is the one-minute average;
-    ``metadata`` comes from ``/etc/fleet/fleet.conf``."""
+    """What a machine says of itself. ``metadata`` comes from ``/etc/fleet/fleet.conf``; ``memory_total`` is
+    in bytes. Brief facts leave out what stays true within a boot, which is all that follows ``is_brief``."""
 
     machine_id: str
     boot_id: str
-    hostname: str = ""
-    addresses: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    is_brief: bool = False
     architecture: str = ""
     os: str = ""
     os_version: str = ""
     systemd_version: str = ""
-    system_state: str = ""
-    load: float = 0.0
     cpus: int = 0
     memory_total: int = 0
-    memory_available: int = 0
-    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,25 +28,27 @@ umask 022; set -f
 exec </dev/null 2>/dev/null
 nl='
 '
-say() {{ printf '%s\n' "$*"; }}
+# All but the first frame is said at once, at the end: every write would be a packet of its own.
+out=
+say() {{ out="$out$*$nl"; }}
 # On a line of its own, even when the text before it ended without a newline
-tell() {{ printf '\nFLEETSSH %s %s\n' "$mark" "$*"; }}
-first() {{ v=; [ -r "$1" ] && IFS= read -r v <"$1"; printf '%s=%s\n' "$2" "$v"; }}
+tell() {{ out="$out${{nl}}FLEETSSH $mark $*$nl"; }}
+flush() {{ printf '%s' "$out"; out=; }}
+first() {{ v=; [ -r "$1" ] && IFS= read -r v <"$1"; say "$2=$v"; }}
 
+# What stays true until the next boot is not said again to who knows this boot.
 facts() {{
   tell facts
   first /etc/machine-id machine_id
-  first /proc/sys/kernel/random/boot_id boot_id
-  first /proc/sys/kernel/hostname hostname
-  first /proc/loadavg loadavg
-  first /sys/devices/system/cpu/online cpus
+  first /proc/sys/kernel/random/boot_id boot_id; boot=$v
   [ -d /run/systemd/system ] && say systemd=yes
-  say "uid=$(id -u)"
-  tell os; cat /etc/os-release
-  tell memory; head -n 3 /proc/meminfo
-  tell conf; [ -r {paths.CONF} ] && cat {paths.CONF}
-  tell addresses; ip -o addr show scope global
-  tell systemd; systemctl show --no-pager -p Version -p SystemState -p Architecture
+  [ -O /proc/1 ] && say root=yes
+  tell conf; [ -r {paths.CONF} ] && say "$(cat {paths.CONF})"
+  [ "$boot" = "$known" ] && return
+  tell system
+  first /sys/devices/system/cpu/online cpus
+  say "$(cat /etc/os-release)"
+  say "$(head -n 1 /proc/meminfo; systemctl show --no-pager -p Version -p Architecture)"
 }}
 
 # Sets: manifest (text), ours (names in our folder), launched (names that we started), blocked (names that
@@ -71,7 +73,7 @@ read_manifest() {{
 
 files() {{
   tell manifest; say "$manifest"
-  tell files; [ -n "$ours" ] && sha1sum -- $ours
+  tell files; [ -n "$ours" ] && say "$(sha1sum -- $ours)"
   tell unlinked
   for f in $ours; do [ {paths.LINKS}/"$f" -ef "$f" ] || say "$f"; done
 }}
@@ -100,8 +102,8 @@ endings() {{
   tell idle; say "$idle"
   set --; for f in $idle; do set -- "$@" UNIT="$f"; done
   tell jobs
-  journalctl -b -q --no-pager -n {MAX_JOB_RECORDS} -o json --output-fields=UNIT,JOB_TYPE,JOB_RESULT \
-    _PID=1 JOB_TYPE=start JOB_TYPE=stop JOB_TYPE=restart "$@"
+  say "$(journalctl -b -q --no-pager -n {MAX_JOB_RECORDS} -o json --output-fields=UNIT,JOB_TYPE,JOB_RESULT \
+    _PID=1 JOB_TYPE=start JOB_TYPE=stop JOB_TYPE=restart "$@")"
 }}
 
 details() {{
@@ -110,10 +112,10 @@ details() {{
   some=; n=0
   for f; do n=$((n + 1)); [ $n -gt {MAX_DETAILS} ] && break; some="$some $f"; done
   tell details
-  systemctl show --no-pager -p Id -p LoadError -p Result -p ExecMainCode -p ExecMainStatus -- $some
+  say "$(systemctl show --no-pager -p Id -p LoadError -p Result -p ExecMainCode -p ExecMainStatus -- $some)"
   for f in $some; do
     # Not -u: a program that cannot be run is told by a process that the journal may not know any more.
-    tell log "$f"; journalctl -b -q --no-pager -n {LOG_LINES} -o cat UNIT="$f" + _SYSTEMD_UNIT="$f"
+    tell log "$f"; say "$(journalctl -b -q --no-pager -n {LOG_LINES} -o cat UNIT="$f" + _SYSTEMD_UNIT="$f")"
   done
 }}
 

@@ -78,7 +78,7 @@ def read_reply(host: str, address: str, mark: str, output: bytes, seen_at: float
     facts = _facts(named)
     if "systemd=yes" not in named.get("facts", ()):
         return Unreached(host, Failure.NO_SYSTEMD, "it does not run systemd", seen_at)
-    if any(said.startswith("uid=") and said != "uid=0" for said in named.get("facts", ())):
+    if "root=yes" not in named["facts"]:
         # Without root's rights it would see half of the journal and could write nothing.
         return Unreached(host, Failure.NOT_ROOT, NOT_ROOT, seen_at)
     if facts.machine_id in NO_MACHINE_ID:
@@ -122,24 +122,19 @@ def split_sections(mark: str, output: bytes) -> Iterator[Section]:
 
 def _facts(named: Mapping[str, tuple[str, ...]]) -> Facts:
     plain = dict(_pairs(named.get("facts", ())))
-    system = dict(_pairs(named.get("os", ())))
-    manager = dict(_pairs(named.get("systemd", ())))
-    memory = {key: rest for key, _, rest in (line.partition(":") for line in named.get("memory", ()))}
+    system = dict(_pairs(named.get("system", ())))
+    memory = next((line for line in named.get("system", ()) if line.startswith("MemTotal:")), "")
     return Facts(
         machine_id=plain.get("machine_id", ""),
         boot_id=plain.get("boot_id", ""),
-        hostname=plain.get("hostname", ""),
-        addresses=tuple(_addresses(named.get("addresses", ()))),
-        architecture=manager.get("Architecture", ""),
+        metadata=parse_metadata(named.get("conf", ())),
+        is_brief="system" not in named,
+        architecture=system.get("Architecture", ""),
         os=system.get("ID", "").strip("\"'"),
         os_version=system.get("VERSION_ID", "").strip("\"'"),
-        systemd_version=_systemd_version(manager.get("Version", "")),
-        system_state=manager.get("SystemState", ""),
-        load=_number(plain.get("loadavg", "0").split(" ")[0]),
-        cpus=count_cpus(plain.get("cpus", "")),
-        memory_total=_kibibytes(memory.get("MemTotal", "")),
-        memory_available=_kibibytes(memory.get("MemAvailable", "")),
-        metadata=parse_metadata(named.get("conf", ())),
+        systemd_version=_systemd_version(system.get("Version", "")),
+        cpus=count_cpus(system.get("cpus", "")),
+        memory_total=_kibibytes(memory.partition(":")[2]),
     )
 
 
@@ -177,14 +172,6 @@ def _pairs(lines: tuple[str, ...]) -> Iterator[tuple[str, str]]:
             yield key, value
 
 
-def _addresses(lines: tuple[str, ...]) -> Iterator[str]:
-    for line in lines:
-        fields = line.split()
-        for family in ("inet", "inet6"):
-            if family in fields[:-1]:
-                yield fields[fields.index(family) + 1].split("/")[0]
-
-
 def _systemd_version(version: str) -> str:
     """``252`` from ``252.39-1~deb12u1`` or ``252``: what a person compares."""
     digits = ""
@@ -202,13 +189,6 @@ def _kibibytes(value: str) -> int:
 def _whole(value: str) -> int | None:
     """A number in ASCII digits, else ``None``: int() takes other digits too, and refuses very long ones."""
     return int(value) if value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS else None
-
-
-def _number(value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        return 0.0
 
 
 # ---------------------------------------------------------------- our units

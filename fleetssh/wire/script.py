@@ -40,13 +40,21 @@ class Visit:
     program: bytes
 
 
-def write_look(mark: str, *, become: bool) -> Visit:
-    """A visit that changes nothing."""
-    return _visit(mark, become, ["look"])
+def write_look(mark: str, *, become: bool, known_boot: str = "") -> Visit:
+    """A visit that changes nothing. In the boot ``known_boot`` the machine does not say again what stays
+    true until it boots anew."""
+    return _visit(mark, become, known_boot, ["look"])
 
 
 def write_act(
-    mark: str, plan: MachinePlan, found: Manifest, cluster: str, *, become: bool, wait_seconds: int
+    mark: str,
+    plan: MachinePlan,
+    found: Manifest,
+    cluster: str,
+    *,
+    become: bool,
+    wait_seconds: int,
+    known_boot: str = "",
 ) -> Visit:
     """A visit that carries out ``plan`` on a machine whose manifest is ``found``, then looks.
 
@@ -56,20 +64,20 @@ def write_act(
     file of ours. Start jobs are waited for up to ``wait_seconds``, not at all with 0; a stop is always seen
     to its end or to the limit of one visit.
     """
-    return _visit(mark, become, [*_act(plan, found, cluster, wait_seconds), "act", "look"])
+    return _visit(mark, become, known_boot, [*_act(plan, found, cluster, wait_seconds), "act", "look"])
 
 
-def _visit(mark: str, become: bool, body: list[str]) -> Visit:
+def _visit(mark: str, become: bool, known_boot: str, body: list[str]) -> Visit:
     """The whole program is one compound command: a shell runs none of it before it has read its last byte,
     so a program cut off anywhere (the connection broke while it was sent) is a syntax error."""
     command = f"sudo -n -- {SHELL}" if become else SHELL
     lines = [
         "{",
-        f"mark={quote(mark)}; started=; staged=; full=; shadowed=",
+        f"mark={quote(mark)}; known={quote(known_boot)}; started=; staged=; full=; shadowed=",
         FUNCTIONS,
-        "tell begin",
+        "tell begin; flush",
         *body,
-        "tell end",
+        "tell end; flush",
         "}",
     ]
     return Visit(mark, command, "\n".join(lines).encode())

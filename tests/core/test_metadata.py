@@ -59,3 +59,9 @@ def test_without_pairs_in_the_inventory_the_machines_own_count() -> None:
 def test_people_see_what_people_gave_sorted() -> None:
     metadata = {"z": "1", "fleet.arch": "x86-64", "a": "2"}
     assert list(chosen(metadata).items()) == [("a", "2"), ("z", "1")]
+
+
+def test_brief_facts_keep_what_is_known_of_the_boot_but_not_the_old_labels() -> None:
+    facts = Facts("m1", "b1", metadata={"disk": "ssd"}, is_brief=True)
+    known = {"fleet.arch": "arm64", "disk": "hdd", "gone": "yes"}
+    assert describe(facts, known) == {"disk": "ssd", "fleet.arch": "arm64"}

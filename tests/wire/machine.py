@@ -49,7 +49,7 @@ case $verb in
     for name in *; do [ -e "$name" ] && echo "  $name $(cat -- "$name") A unit of the test"; done ;;
   show)
     if [ ${#names[@]} -eq 0 ]; then
-      printf 'Version=252.39-1~deb12u1\nSystemState=running\nArchitecture=x86-64\n'
+      printf 'Version=252.39-1~deb12u1\nArchitecture=x86-64\n'
     fi
     for name in "${names[@]}"; do printf 'Id=%s\nResult=exit-code\nExecMainStatus=203\n\n' "$name"; done ;;
   is-active)
@@ -75,11 +75,6 @@ case " $* " in
   *" cat "*) cat "/run/sim/log/${!##*=}" 2>/dev/null ;;
 esac
 exit 0
-"""
-
-IP = r"""#!/bin/sh
-echo '2: eth0    inet 10.1.1.1/24 brd 10.1.1.255 scope global eth0\       valid_lft forever'
-echo '2: eth0    inet6 2001:db8::1/64 scope global \       valid_lft forever'
 """
 
 ENTER = r"""
@@ -128,7 +123,7 @@ class Machine:
         (root / "etc/machine-id").write_text(MACHINE_ID + "\n")
         (root / "etc/os-release").write_text('ID=debian\nVERSION_ID="12"')  # as some are: no last newline
         (root / "etc/fleet/fleet.conf").write_text('metadata="disk=ssd,region=eu"')
-        for name, text in {"systemctl": SYSTEMCTL, "journalctl": JOURNALCTL, "ip": IP}.items():
+        for name, text in {"systemctl": SYSTEMCTL, "journalctl": JOURNALCTL}.items():
             (root / "bin" / name).write_text(text)
             (root / "bin" / name).chmod(0o755)
 

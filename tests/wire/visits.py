@@ -56,9 +56,9 @@ def act(steps: MachinePlan, found: Manifest = Manifest(), cluster: str = CLUSTER
     return write_act(MARK, steps, found, cluster, become=False, wait_seconds=30)
 
 
-def look() -> Visit:
+def look(known_boot: str = "") -> Visit:
     """The visit that changes nothing."""
-    return write_look(MARK, become=False)
+    return write_look(MARK, become=False, known_boot=known_boot)
 
 
 def holding(*units: Wanted, cluster: str = CLUSTER) -> Manifest:
