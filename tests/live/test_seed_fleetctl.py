@@ -50,6 +50,7 @@ def test_machines_and_their_metadata(fleet: Fleet) -> None:
 
 
 def test_from_submit_to_destroy(fleet: Fleet) -> None:
+    """Also fleet's own F-041 (``cat``) and F-042 (``status`` of a unit that was only loaded)."""
     fleet.unit("hello.service", HELLO_SERVICE)
 
     assert fleet.run("submit", "hello.service").out == "Unit hello.service inactive\n"
@@ -68,6 +69,7 @@ def test_from_submit_to_destroy(fleet: Fleet) -> None:
     assert host.file("/run/fleet/units/hello.service").content_string == HELLO_SERVICE
     assert host.file("/run/systemd/system/hello.service").is_symlink
     assert not host.service("hello").is_running
+    assert "Loaded: loaded" in fleet.run("status", "hello.service", code=3).out  # systemctl's own code
 
     assert fleet.run("start", "hello.service").out == f"Unit hello.service launched on {legend}\n"
     assert unit_files(fleet) == {"hello.service": ["launched", "launched", legend]}
@@ -109,6 +111,7 @@ def test_from_submit_to_destroy(fleet: Fleet) -> None:
 
 
 def test_status_journal_and_ssh(fleet: Fleet) -> None:
+    """Also most of fleet's own F-040."""
     # Talks faster than the tutorial's, so that nobody waits for its twentieth line.
     fleet.unit("hello.service", HELLO_SERVICE.replace("sleep 1", "sleep .1"))
     fleet.run("start", "hello.service")
