@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The lab's machines are containers of systemd-nspawn made by mmdebstrap.
 LAB_PACKAGES := systemd-container mmdebstrap iproute2 nftables openssh-client dash busybox
+# Tests drive completion in these shells, and have the Vagrantfile checked.
+TEST_PACKAGES := fish zsh vagrant
 
 .PHONY: demo test lint bench clean setup system
 
@@ -12,6 +14,7 @@ demo: setup system  ## three real systemd machines, fleet's tutorial on them, a 
 	@scripts/demo $(BIN)/fleetssh
 
 test: lint system  ## every test, the live ones on real machines included (root needed)
+	@scripts/ensure-packages $(TEST_PACKAGES)
 	$(BIN)/pytest
 
 lint: setup  ## style, types, architecture

@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -19,6 +19,9 @@ from fleetssh.cli.flags import HELP_NAMES, Shaped
 from fleetssh.cli.output import note, say
 from fleetssh.cli.session import Session
 from fleetssh.core.errors import FleetError, UsageError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "More": {
         "lab": Entry("lab", "A throw-away cluster of real systemd machines on this computer."),
+        "completion": Entry("completion", "Print a script that makes your shell complete commands."),
         "version": Entry("about", "Print the version."),
         "help": Entry("about", "Show the help of a command."),
     },
@@ -92,6 +96,12 @@ class Program(Shaped, click.Group):
         if command is None:
             raise UsageError(f'unknown command "{args[0]}" for "fleetssh"', _advice(args[0]))
         return command.name, command, args[1:]
+
+    def shell_complete(self, _ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """The verbs that begin with a word, without importing any of them."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(n, help=e.summary) for n, e in ENTRIES.items() if n.startswith(incomplete)]
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The verbs by section, without importing any of them."""

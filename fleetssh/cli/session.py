@@ -88,13 +88,19 @@ class Session:
 
         return open_store(self.settings.state, self.settings.cluster, self.environ)
 
+    def has_store(self) -> bool:
+        """Whether there is a store already; looking makes none. Raises UsageError."""
+        from fleetssh.store import store_exists
+
+        return store_exists(self.settings.state, self.settings.cluster, self.environ)
+
     @cached_property
     def inventory(self) -> Inventory:
         """The machines, with the settings that go for all of them; its warnings are told once."""
         from fleetssh.cli.output import note
         from fleetssh.inventory import load_inventory
 
-        inventory = load_inventory(self._inventory_path())
+        inventory = load_inventory(self.inventory_path())
         note(*(f"WARNING: {text}" for text in inventory.warnings))
         return replace(inventory, hosts=tuple(self._with_settings(host) for host in inventory.hosts))
 
@@ -150,7 +156,8 @@ class Session:
             if opened is not None:
                 opened.close()
 
-    def _inventory_path(self) -> Path:
+    def inventory_path(self) -> Path:
+        """The inventory that was named, or the one in the current folder. Raises InventoryError for none."""
         if self.settings.inventory:
             return Path(self.settings.inventory).expanduser()
         if DEFAULT_INVENTORY.exists():
