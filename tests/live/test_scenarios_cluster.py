@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 
 from fleetssh.lab.cluster import Lab
 from tests.live.conftest import Fleet, reset, wait_for
-from tests.live.outside import edit_inventory, jobs, service, traces
+from tests.live.outside import edit_inventory, jobs, kinds, pinned, service, traces
 from tests.live.walking import lose, running
 
 CONFLICTING = service(fleet=["Conflicts=conflict.*.service"])
@@ -175,3 +178,37 @@ def test_two_machines_with_the_same_id(fleet: Fleet) -> None:
     finally:
         for name in ("m1", "m2"):
             give_id(fleet, name, ids[name])
+
+
+def is_over_cleanly(process: subprocess.Popen[str]) -> bool:
+    """Whether a command that is told to end does so at once and without a word about its insides."""
+    process.terminate()
+    _, complaints = process.communicate(timeout=10)
+    return process.returncode == -signal.SIGTERM and "Traceback" not in complaints
+
+
+def test_a_command_that_is_told_to_end_leaves_things_as_they_are(fleet: Fleet) -> None:
+    """F-028 and F-029, for a controller that lives as long as its command: while it waits for a unit, and
+    while it waits for its state."""
+    slow = pinned("m1", "Type=oneshot", "RemainAfterExit=yes", command="/bin/sleep 2")
+    fleet.unit("slow.service", slow)
+
+    def says(state: str) -> bool:
+        return fleet.lab.run_inside("m1", ["systemctl", "is-active", "slow"]).stdout == f"{state}\n"
+
+    waiting = fleet.popen("start", "slow")
+    wait_for(lambda: says("activating"), what="its start")
+    assert is_over_cleanly(waiting)
+    wait_for(lambda: says("active"), what="its end")
+    assert fleet.files()["slow.service"][1] == "launched"
+
+    path = fleet.folder / "state.db.lock"
+    with path.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        outside = fleet.popen("reconcile")
+        opened = Path("/proc", str(outside.pid), "fd")
+        wait_for(lambda: path.resolve() in {link.resolve() for link in opened.iterdir()}, what="it to wait")
+        assert is_over_cleanly(outside)
+    fleet.run("reconcile")
+    assert fleet.run("reconcile").out == ""
+    assert kinds(fleet, "m1", "slow.service") == ["start"]
