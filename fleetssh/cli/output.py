@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 import threading
@@ -65,3 +66,8 @@ def progress(text: str) -> Iterator[None]:
         timer.cancel()
         timer.join()
         shown.close()
+
+
+def has_screen() -> bool:
+    """Whether standard error is a terminal on which a line can be drawn anew."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb", "unknown")

@@ -6,7 +6,10 @@ import click
 
 from fleetssh.cli.exits import Exit, combine
 from fleetssh.cli.flags import Flag, Verb
-from fleetssh.cli.output import note, progress, say
+from fleetssh.cli.formats import Format, dump, output_option
+from fleetssh.cli.objects import plan_object, why_object
+from fleetssh.cli.output import note, say
+from fleetssh.cli.progress import progress
 from fleetssh.cli.render import plural
 from fleetssh.cli.session import Session
 from fleetssh.cli.standing import problem
@@ -39,8 +42,7 @@ def reconcile(session: Session) -> Exit:
     Prints what it did, and nothing when all is well, so that cron mails only what matters. Exits with 3
     when a unit has no place or has failed, with 4 when a machine does not answer.
     """
-    cluster = session.cluster
-    with progress(_visiting(session)), session.hold():
+    with progress(session.cluster, lines=False) as cluster, session.hold():
         done = run_pass(cluster)
     say(*done_lines(done))
     note(*done.plan.remarks)
@@ -75,14 +77,15 @@ def _tell_alarm(done: Pass) -> Exit:
 
 
 @click.command(cls=Verb)
+@output_option
 @click.option("--exit-code", cls=Flag, default=False, help="Exit with 5 when there is something to do.")
 @click.pass_obj
-def plan(session: Session, exit_code: bool) -> Exit:
+def plan(session: Session, output: Format, exit_code: bool) -> Exit:
     """Print what 'fleetssh reconcile' would do now, line for line, and change nothing."""
-    with progress(_visiting(session)):
-        planned = plan_pass(session.cluster)
+    with progress(session.cluster) as cluster:
+        planned = plan_pass(cluster)
     lines = work_lines(planned.plan)
-    say(*lines)
+    say(*(lines if output is Format.TABLE else dump(plan_object(planned), output)))
     note(*planned.plan.remarks)
     unplaced = reports_of(planned, tuple(planned.plan.layout.unplaced))
     problems = [problem(report, planned) for report in unplaced if not report.machine]
@@ -97,18 +100,22 @@ def plan(session: Session, exit_code: bool) -> Exit:
 
 
 @click.command(cls=Verb)
+@output_option
 @click.argument("unit")
 @click.pass_obj
-def why(session: Session, unit: str) -> None:
+def why(session: Session, unit: str, output: Format) -> None:
     """Tell where UNIT belongs, and for every machine why it is there, could be there, or cannot."""
     name = mangle(unit)
     if name not in session.store.load().wanted:
         raise CommandError(f"Unit {name} does not exist.", hint="'fleetssh list-unit-files' lists the units")
-    with progress(_visiting(session)):
-        planned = plan_pass(session.cluster)
-    say(_header(name, planned))
+    with progress(session.cluster) as cluster:
+        planned = plan_pass(cluster)
     machines = planned.survey.machines
     reasons = explain(name, planned.state.wanted, machines, planned.plan.layout)
+    if output is not Format.TABLE:
+        say(*dump(why_object(name, planned, reasons), output))
+        return
+    say(_header(name, planned))
     say(*refusal_lines(reasons, machines))
     known = {machine.host for machine in machines}
     never = {host: s for host, s in planned.sightings.items() if host not in known}
@@ -127,7 +134,3 @@ def _header(name: str, planned: Pass) -> str:
         return f"{head}, not placed"
     legends = {machine.id: machine.legend for machine in planned.survey.machines}
     return f"{head}, on {legends.get(placement.machine, placement.machine)}"
-
-
-def _visiting(session: Session) -> str:
-    return f"visiting {plural(len(session.cluster.inventory.hosts), 'machine')} ..."

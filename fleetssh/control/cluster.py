@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from fleetssh.core.health import Patience
+from fleetssh.core.model import Sighting
 from fleetssh.hosts import Carrier
 from fleetssh.hosts.crew import FORKS
 from fleetssh.inventory import Inventory
 from fleetssh.store import Store
 
 
+def ignore(_: Sighting) -> None:
+    """Nobody watches."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """One controller's hands. ``who`` names the person and program for events and locks; ``forks`` bounds
-    the machines in flight."""
+    the machines in flight; ``watch`` is told of every sighting as it comes back."""
 
     inventory: Inventory
     store: Store
@@ -22,3 +28,10 @@ class Cluster:
     who: str
     patience: Patience
     forks: int = FORKS
+    watch: Callable[[Sighting], None] = ignore
+
+    def watched(self, sightings: Iterable[Sighting]) -> Iterator[Sighting]:
+        """The same sightings, each told to ``watch`` as it comes."""
+        for sighting in sightings:
+            self.watch(sighting)
+            yield sighting

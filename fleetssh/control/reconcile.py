@@ -157,7 +157,7 @@ class _Work:
         answers = visit_all(
             self.cluster.carrier, visits, clock.now, deadline_seconds=ACT_SECONDS, forks=self.cluster.forks
         )
-        for sighting in sorted(answers, key=lambda sighting: sighting.host):
+        for sighting in sorted(self.cluster.watched(answers), key=lambda sighting: sighting.host):
             self.sightings[sighting.host] = sighting
             self.done += [(sighting.host, step) for step in done_steps(todo[sighting.host], sighting)]
             if isinstance(sighting, Reached):

@@ -87,7 +87,7 @@ def look_at(
         if chosen is None or host.name in chosen
     )
     seen = visit_all(cluster.carrier, visits, clock.now, forks=cluster.forks)
-    return {sighting.host: sighting for sighting in seen}
+    return {sighting.host: sighting for sighting in cluster.watched(seen)}
 
 
 def survey(cluster: Cluster, cluster_id: str, *, deciding: bool = True) -> Survey:
