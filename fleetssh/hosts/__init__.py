@@ -66,11 +66,13 @@ class Carrier(Protocol):
         out: Callable[[bytes], None],
         err: Callable[[bytes], None],
         source: int | None = None,
+        silence_seconds: float | None = None,
     ) -> int:
         """Runs a command and hands its output on as it comes; the command's exit status.
 
         Its standard input is the file descriptor ``source`` up to its end; without one it stays open and
-        silent until the command ends or we do, so that the remote side notices when we go away.
+        silent until the command ends or we do, so that the remote side notices when we go away. A command
+        that says nothing for ``silence_seconds`` is given up, and its connection with it.
 
         Raises MachineError when the machine cannot be reached or the session breaks off.
         """

@@ -9,6 +9,7 @@ import paramiko
 
 from fleetssh.core.model import Failure
 from fleetssh.hosts.hostkeys import UnknownHostKey
+from fleetssh.hosts.logins import KeyFileError
 
 STALLS = ("No existing session", "Authentication timeout", "Timeout")
 """How the library says that time ran out in the middle of a handshake: the machine's kernel answers and its
@@ -25,6 +26,8 @@ def classify(error: Exception) -> tuple[Failure, str]:
     """The kind and a short text for a person."""
     if isinstance(error, Dropped | ConnectionResetError | EOFError):
         return Failure.REFUSED, "sshd closed the connection before it answered"
+    if isinstance(error, KeyFileError):
+        return Failure.LOCAL, str(error)
     text = " ".join((getattr(error, "strerror", None) or str(error)).split())
     if isinstance(error, paramiko.SSHException):
         return _classify_ssh(error, text)

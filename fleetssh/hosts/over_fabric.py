@@ -8,7 +8,6 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import fabric
@@ -20,7 +19,9 @@ from fleetssh.core.errors import MachineError
 from fleetssh.core.model import Failure, Unreached
 from fleetssh.hosts import Answer, Target
 from fleetssh.hosts.failures import Dropped, classify
-from fleetssh.hosts.hostkeys import HostKeys
+from fleetssh.hosts.hostkeys import HostKeys, entry_name
+from fleetssh.hosts.jumps import JumpHosts
+from fleetssh.hosts.logins import Logins
 from fleetssh.wire.reply import MAX_REPLY_BYTES
 from fleetssh.wire.script import Visit
 
@@ -44,6 +45,8 @@ class FabricCarrier:
     ) -> None:
         self._connect_seconds = connect_seconds
         self._host_keys = HostKeys(accept_new=accept_new_host_keys)
+        self._logins = Logins()
+        self._jumps = JumpHosts(self._host_keys, connect_seconds)
         self._config = fabric.Config(overrides={"run": {"hide": True}})
         self._connections: dict[str, fabric.Connection] = {}
         self._lock = threading.Lock()
@@ -74,6 +77,7 @@ class FabricCarrier:
         out: Callable[[bytes], None],
         err: Callable[[bytes], None],
         source: int | None = None,
+        silence_seconds: float | None = None,
     ) -> int:
         """See Carrier.stream."""
         try:
@@ -87,14 +91,22 @@ class FabricCarrier:
                 # A thread that may never end: it waits for a person at a keyboard.
                 threading.Thread(target=_feed, args=(channel, source), daemon=True).start()
             channel.settimeout(POLL_SECONDS)
+            heard = clock.monotonic()
             while True:
                 with contextlib.suppress(TimeoutError):
                     data = channel.recv(READ_BYTES)
                     if not data:
                         break
                     out(data)
+                    heard = clock.monotonic()  # after handing on: a slow reader is no silent machine
                 while channel.recv_stderr_ready():
                     err(channel.recv_stderr(READ_BYTES))
+                    heard = clock.monotonic()
+                if silence_seconds is not None and clock.monotonic() - heard > silence_seconds:
+                    self._drop(target.name)
+                    raise MachineError(
+                        f"{target.name}: {Failure.TIMEOUT}: it said nothing for {silence_seconds:g} s"
+                    )
             while data := channel.recv_stderr(READ_BYTES):
                 err(data)
             status = channel.recv_exit_status()
@@ -109,6 +121,7 @@ class FabricCarrier:
         for connection in connections:
             with contextlib.suppress(Exception):
                 connection.close()
+        self._jumps.close()
 
     # ------------------------------------------------------------ one conversation
 
@@ -154,7 +167,9 @@ class FabricCarrier:
     def _session(self, connection: fabric.Connection) -> tuple[paramiko.Channel, str]:
         transport = connection.transport
         channel = transport.open_session(timeout=self._connect_seconds)
-        return channel, str(transport.getpeername()[0])
+        # Behind a jump host the socket's other end is the jump host.
+        peer = connection.host if connection.gateway else transport.getpeername()[0]
+        return channel, str(peer)
 
     def _connection(self, target: Target) -> fabric.Connection:
         with self._lock:
@@ -185,12 +200,13 @@ class FabricCarrier:
             connect_timeout=math.ceil(self._connect_seconds),
             connect_kwargs=self._login(target),
         )
-        name = connection.host if connection.port == 22 else f"[{connection.host}]:{connection.port}"
+        name = entry_name(connection.host, connection.port)
         self._host_keys.prepare(connection.client, target.known_hosts, name)
         started = clock.monotonic()
-        if connection.gateway is None:
-            connection.connect_kwargs["sock"] = self._dial(connection.host, connection.port)
         try:
+            if connection.gateway is None:
+                connection.connect_kwargs["sock"] = self._dial(connection.host, connection.port)
+            self._jumps.prepare(connection, target.known_hosts)
             connection.open()
         except (EOFError, ConnectionResetError, paramiko.SSHException) as error:
             with contextlib.suppress(Exception):
@@ -207,15 +223,8 @@ class FabricCarrier:
         return sock
 
     def _login(self, target: Target) -> dict[str, Any]:
-        login: dict[str, Any] = {
-            "banner_timeout": self._connect_seconds,
-            "auth_timeout": self._connect_seconds,
-        }
-        if target.key_file:
-            if not Path(target.key_file).is_file():
-                raise FileNotFoundError(f"its key file {target.key_file} does not exist")
-            login |= {"key_filename": target.key_file, "look_for_keys": False, "allow_agent": False}
-        return login
+        limits = {"banner_timeout": self._connect_seconds, "auth_timeout": self._connect_seconds}
+        return limits | self._logins.choose(target.key_file)
 
     def _drop(self, name: str) -> None:
         with self._lock:

@@ -1,0 +1,55 @@
+"""Jump hosts (``ProxyJump`` in the ssh configuration): one checked connection to each, shared by all."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+
+import fabric
+
+from fleetssh.hosts.hostkeys import HostKeys, entry_name
+
+
+class JumpHosts:
+    """The jump hosts of a run. Fabric would open a connection to the jump host for every machine behind it,
+    more than its sshd lets in at once (MaxStartups), and take whatever host key it shows (rule 9)."""
+
+    def __init__(self, host_keys: HostKeys, connect_seconds: float) -> None:
+        self._host_keys = host_keys
+        self._connect_seconds = connect_seconds
+        self._hops: dict[str, tuple[fabric.Connection, threading.Lock]] = {}
+        self._lock = threading.Lock()
+
+    def prepare(self, connection: fabric.Connection, known_hosts: str | None) -> None:
+        """Opens the jump host that ``connection`` goes through, if it goes through one and that is not open
+        yet. Raises what paramiko raises when that fails."""
+        if not isinstance(connection.gateway, fabric.Connection):
+            return
+        connection.gateway = self._open(connection.gateway, known_hosts)
+
+    def close(self) -> None:
+        """Closes them, and with them every connection behind them."""
+        with self._lock:
+            hops, self._hops = list(self._hops.values()), {}
+        for hop, _ in hops:
+            with contextlib.suppress(Exception):
+                hop.close()
+
+    def _open(self, hop: fabric.Connection, known_hosts: str | None) -> fabric.Connection:
+        self.prepare(hop, known_hosts)
+        with self._lock:
+            shared, opening = self._hops.setdefault(_key(hop), (hop, threading.Lock()))
+        with opening:
+            if not shared.is_connected:
+                self._host_keys.prepare(shared.client, known_hosts, entry_name(shared.host, shared.port))
+                shared.connect_timeout = math.ceil(self._connect_seconds)
+                for limit in ("banner_timeout", "auth_timeout"):
+                    shared.connect_kwargs[limit] = self._connect_seconds
+                shared.open()
+        return shared
+
+
+def _key(hop: fabric.Connection) -> str:
+    through = f" through {_key(hop.gateway)}" if isinstance(hop.gateway, fabric.Connection) else ""
+    return f"{hop.user}@{hop.host}:{hop.port}{through}"
