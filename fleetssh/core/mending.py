@@ -55,7 +55,15 @@ def mend(
     else:
         steps = _hold(wanted, found)
     if found.digest is None:
-        return [Step(Action.WRITE, name, "its file was deleted by hand"), *steps]
+        was_there = found.entry.digest == wanted.unit.digest
+        reason = (
+            "its file was deleted by hand"
+            if was_there
+            else "the visit that was to write its file was cut short"
+        )
+        return [Step(Action.WRITE, name, reason), *steps]
+    if found.entry.digest != wanted.unit.digest:
+        return [Step(Action.WRITE, name, "the visit that wrote its file was cut short"), *steps]
     if not found.linked:
         steps = [Step(Action.LINK, name, "systemd's link to its file was removed by hand"), *steps]
     return steps or _note(wanted, found)

@@ -136,6 +136,7 @@ unwritable() {{
   esac
 }}
 
+# prepare CLUSTER MANIFEST: the lock, and nothing that was planned for another manifest than the machine's
 prepare() {{
   said=$(mkdir -p -m 0755 {paths.FLEET} {paths.UNITS} 2>&1) || {{ unwritable "$said"; return 1; }}
   # Tried in a subshell first: a shell whose own exec cannot open a file ends at once.
@@ -144,11 +145,17 @@ prepare() {{
   if command -v flock >/dev/null && ! flock -w {LOCK_WAIT_SECONDS} 9; then
     trouble busy "another visit holds {paths.LOCK}"; return 1
   fi
+  # Who waited long for the lock may have nobody left to work for: then this ends the program.
+  tell locked; flush || exit
   read_manifest
   holder=${{manifest#fleetssh * }}; holder=${{holder%% *}}
   case $manifest in *"$nl"launched\ *|*"$nl"loaded\ *) ;; *) holder= ;; esac
   if [ -n "$holder" ] && [ "$holder" != "$1" ]; then
     trouble foreign "it runs units of cluster $holder"; return 1
+  fi
+  if [ "$manifest" != "$2" ]; then
+    trouble changed "it was visited by another or booted anew since it was looked at; the next pass goes on"
+    return 1
   fi
   rm -rf {paths.FLEET}/stage
   said=$(mkdir -m 0755 {paths.FLEET}/stage 2>&1) || {{ unwritable "$said"; return 1; }}

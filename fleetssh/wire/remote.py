@@ -6,33 +6,65 @@ from collections.abc import Sequence
 
 from fleetssh.wire.quoting import quote, words
 
-FOLLOW = (
-    "exec 3<&0; journalctl {} -f & reader=$!; "
-    "{{ cat <&3; kill $reader; }} >/dev/null 2>&1 & watcher=$!; "
-    "wait $reader; status=$?; kill $watcher; exit $status"
+GUARD = (
+    "exec 3<&0; {} & reader=$!; "
+    "{{ cat <&3; kill $reader; }} >/dev/null 2>&1 & helpers=$!; {}"
+    "wait $reader; status=$?; kill $helpers 2>/dev/null; exit $status"
 )
 """The watcher reads standard input by another name, as shells give their background an empty one."""
+
+BEAT_SECONDS = 2
+BEAT = b"\0"
+BEATING = (
+    f"{{ while printf '\\0' >&2; do sleep {BEAT_SECONDS} 2>/dev/null; done; }} >/dev/null 3<&- & "
+    'helpers="$helpers $!"; '
+)
+"""What sleeps holds none of our streams: it would keep the session open after the command's end."""
+
+
+def guarded(command: str, *, beating: bool = False) -> str:
+    """``command`` so that it ends when our end of standard input closes: nothing is left running there.
+
+    It ends also when ``command`` does, with its exit code. ``beating`` adds a ``BEAT`` on standard error at
+    once and every ``BEAT_SECONDS``, so that a machine that is gone differs from one with nothing to say.
+    """
+    return GUARD.format(command, BEATING if beating else "")
 
 
 def status_command(name: str, *, sudo: bool) -> str:
     """fleet's ``systemctl status -l NAME``, without a pager."""
-    return _as_root(f"SYSTEMD_COLORS=0 systemctl status --no-pager -l -- {quote(name)}", sudo)
+    return as_root(f"SYSTEMD_COLORS=0 systemctl status --no-pager -l -- {quote(name)}", sudo)
 
 
 def journal_command(
-    name: str, *, lines: int, follow: bool, output: str, sudo: bool, since: str = "", until: str = ""
+    name: str,
+    *,
+    lines: int | None,
+    follow: bool,
+    output: str,
+    sudo: bool,
+    since: str = "",
+    until: str = "",
+    grep: str = "",
 ) -> str:
-    """fleet's ``journalctl --unit NAME --no-pager -n LINES --output MODE [-f]``.
+    """fleet's ``journalctl --unit NAME --no-pager -n LINES --output MODE [-f]``; ``None`` for all lines.
 
-    A followed journal ends when our end of standard input closes: nothing is left running on the machine. It
-    ends also when journalctl does, with its exit code: it refuses an output mode that it does not know.
+    A followed journal ends when our end of standard input closes, and when journalctl does: it refuses an
+    output mode that it does not know.
     """
-    options = ["--unit", name, "--no-pager", "-n", str(lines), "--output", output]
-    options += ["--since", since] if since else []
-    options += ["--until", until] if until else []
+    options = ["--unit", name, "--no-pager"]
+    options += [] if lines is None else ["-n", str(lines)]
+    options += ["--output", output]
+    options += selection(since, until, grep)
     if not follow:
-        return _as_root(f"journalctl {words(options)}", sudo)
-    return _as_root(FOLLOW.format(words(options)), sudo)
+        return as_root(f"journalctl {words(options)}", sudo)
+    return as_root(guarded(f"journalctl {words(options)} -f"), sudo)
+
+
+def selection(since: str, until: str, grep: str) -> list[str]:
+    """journalctl's options for which entries are meant."""
+    named = {"--since": since, "--until": until, "--grep": grep}
+    return [f"{option}={value}" for option, value in named.items() if value]
 
 
 def plain_command(arguments: Sequence[str]) -> str:
@@ -40,6 +72,7 @@ def plain_command(arguments: Sequence[str]) -> str:
     return " ".join(arguments)
 
 
-def _as_root(command: str, sudo: bool) -> str:
+def as_root(command: str, sudo: bool) -> str:
+    """A shell command as root's, by sudo where the login is not root."""
     prefix = "sudo -n -- " if sudo else ""
     return f"{prefix}/bin/sh -c {quote(command)}"

@@ -27,6 +27,9 @@ may safely take everywhere."""
 
 MANIFEST_VERSION = 1
 
+UNWRITTEN = "-"
+"""Stands in a manifest for the digest of a file that a visit is about to write for the first time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Visit:
@@ -87,7 +90,7 @@ def _act(plan: MachinePlan, found: Manifest, cluster: str, wait_seconds: int) ->
     before = format_manifest(_before(plan, found, cluster))
     after = format_manifest(_after(plan, found, cluster))
     yield "act() {"
-    yield f"prepare {quote(cluster)} || return"
+    yield f"prepare {quote(cluster)} {quote(format_manifest(found).rstrip())} || return"
     for chunk in _chunks(sorted({step.unit for step in plan.steps if step.unit})):
         yield f"guard shadowed {words(chunk)}"
     for step in plan.steps:
@@ -157,7 +160,8 @@ def format_manifest(manifest: Manifest) -> str:
 
 def _before(plan: MachinePlan, found: Manifest, cluster: str) -> Manifest:
     """Names every file that is or will be ours. What is about to start is only ``loaded`` until it was;
-    what is about to stop stays ``launched``, or a visit cut off before that would leave it running."""
+    what is about to stop stays ``launched``, or a visit cut off before that would leave it running. A file
+    counts as written only when systemd has read it: until then its old digest stands."""
     entries = {entry.name: entry for entry in found.entries}
     starting = {step.unit for step in plan.steps if step.action is Action.START}
     for step in plan.steps:
@@ -167,7 +171,7 @@ def _before(plan: MachinePlan, found: Manifest, cluster: str) -> Manifest:
         launched = old and old.target is TargetState.LAUNCHED and step.unit not in starting
         entries[step.unit] = ManifestEntry(
             step.unit,
-            plan.units[step.unit].unit.digest,
+            old.digest if old else UNWRITTEN,
             TargetState.LAUNCHED if launched else TargetState.LOADED,
             old.generation if old else 0,
         )

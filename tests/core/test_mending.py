@@ -70,8 +70,11 @@ TABLE: list[Row] = [
     ("launched to loaded, in a loop", {"target": LOADED}, {"active": "activating"}, ["stop"]),
     ("loaded, started by a timer", {"target": LOADED}, {"target": LOADED}, []),
     ("loaded, failed", {"target": LOADED}, {"target": LOADED, "active": "failed"}, []),
+    # a visit that was cut short: whether systemd has read the file is not known
+    ("written, not noted", {}, {"noted": "second"}, ["write"]),
+    ("written, not noted nor started", {}, {"noted": "second", **LIES}, ["write", "start"]),
+    ("noted, not written", {}, {"noted": "nothing", "text": None, **LIES}, ["write", "start"]),
     # the manifest alone
-    ("noted text is old", {}, {"noted": "second"}, ["note"]),
     ("generation of what lies", {"target": LOADED, "generation": 3}, {**LIES}, ["note"]),
 ]  # fmt: skip
 

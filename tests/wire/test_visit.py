@@ -19,7 +19,7 @@ from fleetssh.core.model import (
     Unreached,
 )
 from fleetssh.wire.reply import parse_manifest, read_reply
-from fleetssh.wire.script import format_manifest, write_act, write_look
+from fleetssh.wire.script import UNWRITTEN, format_manifest, write_act, write_look
 from tests.wire.machine import MACHINE_ID, Machine
 from tests.wire.visits import CLUSTER, LAUNCHED, LOADED, MARK, TEXT, act, holding, install, look, plan, want
 
@@ -241,7 +241,7 @@ def test_doing_it_twice_changes_nothing_more(machine: Machine) -> None:
     steps = install(A, B)
     first = machine.reached(act(steps))
     files = (machine.files(), machine.manifest.read_text())
-    second = machine.reached(act(steps))
+    second = machine.reached(act(steps, first.manifest))
     assert (machine.files(), machine.manifest.read_text()) == files
     assert second.found == first.found
 
@@ -256,7 +256,8 @@ def test_sudo_is_asked_without_a_terminal() -> None:
 
 def test_a_unit_is_noted_as_loaded_until_its_start_was_asked_for(machine: Machine) -> None:
     machine.reached(act(install(A)))
-    assert machine.manifest_at("start") == format_manifest(holding(replace(A, target=LOADED)))
+    noted = format_manifest(holding(replace(A, target=LOADED)))
+    assert machine.manifest_at("start") == noted.replace(A.unit.digest, UNWRITTEN)
     assert machine.manifest.read_text() == format_manifest(holding(A))
 
 
@@ -264,7 +265,7 @@ def test_a_unit_that_has_to_be_stopped_is_noted_as_launched_until_it_is(machine:
     machine.reached(act(install(A)))
     changed = want("a.service", LOADED, NEW_TEXT)
     machine.reached(act(plan([changed], stop=["a.service"], write=["a.service"], reload=[""]), holding(A)))
-    assert machine.manifest_at("stop") == format_manifest(holding(replace(changed, target=LAUNCHED)))
+    assert machine.manifest_at("stop") == format_manifest(holding(A))
     assert machine.manifest.read_text() == format_manifest(holding(changed))
 
 
@@ -374,9 +375,19 @@ def test_a_machine_of_another_cluster_is_left_alone(machine: Machine) -> None:
 
 def test_a_machine_that_holds_nothing_of_its_old_cluster_may_be_taken(machine: Machine) -> None:
     (machine.own / "a.service").write_text("[Service]\nExecStart=/bin/own\n")
-    machine.reached(act(install(A), cluster="old"))
+    left = machine.reached(act(install(A), cluster="old")).manifest
     assert "inactive 0" in machine.manifest.read_text()
-    assert machine.reached(act(install(B), cluster="new")).manifest == holding(B, cluster="new")
+    assert machine.reached(act(install(B), left, cluster="new")).manifest.cluster == "new"
+
+
+def test_what_was_planned_for_another_manifest_is_not_done(machine: Machine) -> None:
+    machine.reached(act(install(A)))
+    before = machine.files()
+    seen = machine.reached(act(install(B)))
+    assert [(o.action, o.ok) for o in seen.outcomes] == [(Action.NOTE, False)]
+    assert "booted anew since" in seen.outcomes[0].message
+    assert seen.manifest == holding(A)
+    assert machine.files() == before
 
 
 def test_a_visit_that_finds_another_one_at_work_changes_nothing(machine: Machine) -> None:
