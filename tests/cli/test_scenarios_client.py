@@ -16,8 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from fleetssh import clock
 from fleetssh.cli.main import main
 from fleetssh.cli.session import Session
+from fleetssh.control.waiting import LONGEST_PAUSE_SECONDS
 from fleetssh.core.model import MachineRecord, Placement, State, TargetState, Unit, Wanted
 from fleetssh.core.requirements import read_unit
 from fleetssh.store import open_store
@@ -479,6 +481,18 @@ def test_a_wait_ends_with_its_attempts(slow: Client) -> None:
     ran = slow.run("start", "slow", "--block-attempts=1")
     assert ran.code == 3
     assert "Unit slow.service is still starting" in ran.err
+
+
+def test_pauses_between_looks_double_up_to_the_longest(slow: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F-207"""
+    (slow.machines["m2"].sim / "patience").write_text("1000000\n")
+    pauses: list[float] = []
+    monkeypatch.setattr(clock, "sleep", pauses.append)
+    monkeypatch.setattr(clock, "monotonic", lambda: sum(pauses))
+    assert slow.run("start", "slow", "--block-attempts=10").code == 3
+    assert pauses[0] < pauses[-1] == LONGEST_PAUSE_SECONDS
+    assert pauses[1:] == [min(2 * pause, LONGEST_PAUSE_SECONDS) for pause in pauses[:-1]]
+    assert sum(pauses) <= 20
 
 
 # ---------------------------------------------------------------- ssh
