@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from fleetssh.cli.exits import Exit, combine
-from fleetssh.cli.flags import Flag, Verb
+from fleetssh.cli.flags import Verb
+from fleetssh.cli.formats import Column, Listing, listing_options
 from fleetssh.cli.output import note, pass_on, say
-from fleetssh.cli.render import listing, machine_title
+from fleetssh.cli.render import machine_title, short_hash
 from fleetssh.cli.session import Session
 from fleetssh.control.listing import UnitFileRow, unit_file_rows
 from fleetssh.core.errors import CommandError, UnitError
 from fleetssh.core.names import mangle, with_suffix
 from fleetssh.core.requirements import read_unit
+
+
+def _target(row: UnitFileRow, full: bool) -> str:
+    if row.is_global:
+        return "global"
+    return machine_title(row.machine_id, row.address, full=full) if row.machine_id else "-"
+
+
+COLUMNS: Mapping[str, Column[UnitFileRow]] = {
+    "unit": Column(lambda row: row.name),
+    "hash": Column(lambda row: row.hash, lambda row, full: short_hash(row.hash, full=full)),
+    "dstate": Column(lambda row: row.target),
+    "state": Column(lambda row: row.state or None),
+    "target": Column(lambda row: row.machine_id or None, _target),
+    "tmachine": Column(lambda row: row.machine_id or None, _target, rare=True),
+    "global": Column(lambda row: row.is_global),
+    "desc": Column(lambda row: row.description or None),
+    "ip": Column(lambda row: row.address or None),
+    "host": Column(lambda row: row.host or None),
+}
 
 
 @click.command(cls=Verb)
@@ -61,36 +82,13 @@ def _verify(argument: str) -> Exit:
 
 
 @click.command(cls=Verb)
-@click.option("-l", "--l", "--full", "full", cls=Flag, default=False, help="Show whole ids and hashes.")
-@click.option("--no-legend", cls=Flag, default=False, help="Leave the header out.")
-@click.option("--fields", default="unit,hash,dstate,state,target", metavar="A,B,...", show_default=True,
-              help="Columns, also global and desc.")  # fmt: skip
+@listing_options(COLUMNS, "unit,hash,dstate,state,target")
 @click.pass_obj
-def list_unit_files(session: Session, full: bool, no_legend: bool, fields: str) -> None:
+def list_unit_files(session: Session, listing: Listing[UnitFileRow]) -> None:
     """List the units there are, what is wanted of them (DSTATE) and what was last seen of them (STATE).
 
     No machine is touched; 'fleetssh list-units' asks the machines.
     """
-    rows = unit_file_rows(session.store.load(), session.store.machines())
-    lines = listing(rows, _columns(full), fields, legend=not no_legend)
-    if "tmachine" in fields.split(","):
+    if "tmachine" in listing.fields:
         note('WARNING: The "tmachine" field is deprecated. Use "target" instead')
-    say(*lines)
-
-
-def _columns(full: bool) -> dict[str, Callable[[UnitFileRow], str]]:
-    def target(row: UnitFileRow) -> str:
-        if row.is_global:
-            return "global"
-        return machine_title(row.machine_id, row.address, full=full) if row.machine_id else "-"
-
-    return {
-        "unit": lambda row: row.name,
-        "hash": lambda row: row.hash if full else row.hash[:7],
-        "dstate": lambda row: row.target,
-        "state": lambda row: row.state or "-",
-        "target": target,
-        "tmachine": target,
-        "global": lambda row: "true" if row.is_global else "false",
-        "desc": lambda row: row.description or "-",
-    }
+    say(*listing.lines(unit_file_rows(session.store.load(), session.store.machines())))

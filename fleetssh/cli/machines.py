@@ -2,95 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Mapping
 
 import click
 
 from fleetssh import clock
 from fleetssh.cli.exits import Exit
 from fleetssh.cli.flags import Flag, Verb
-from fleetssh.cli.output import note, progress, say
-from fleetssh.cli.render import duration, listing, machine_title, pairs, plural
+from fleetssh.cli.formats import Column, Listing, listing_options
+from fleetssh.cli.output import note, say
+from fleetssh.cli.progress import progress
+from fleetssh.cli.render import duration, machine_title, short_hash
 from fleetssh.cli.session import Session
 from fleetssh.cli.telling import unreached_lines
 from fleetssh.control.listing import MachineRow, UnitRow, machine_rows, unit_rows
 from fleetssh.control.survey import Survey, survey
 from fleetssh.core.model import Health, State
 
-Function = TypeVar("Function", bound=Callable[..., object])
+MACHINE_COLUMNS: Mapping[str, Column[MachineRow]] = {
+    "machine": Column(lambda row: row.id, lambda row, full: machine_title(row.id, "", full=full)),
+    "ip": Column(lambda row: row.address or None),
+    "metadata": Column(lambda row: row.metadata),
+    "host": Column(lambda row: row.host),
+    "health": Column(lambda row: row.health),
+    "age": Column(lambda row: row.age_seconds, lambda row, _: duration(row.age_seconds), rare=True),
+    "age_seconds": Column(lambda row: row.age_seconds),
+    "facts": Column(lambda row: row.facts),
+    "problem": Column(lambda row: row.problem or None),
+}
 
-
-def _listing(fields: str, more: str) -> Callable[[Function], Function]:
-    def decorate(function: Function) -> Function:
-        function = click.option("--fields", default=fields, metavar="A,B,...", show_default=True,
-                                help=f"Columns, also {more}.")(function)  # fmt: skip
-        function = click.option("--no-legend", cls=Flag, default=False, help="Leave the header out.")(
-            function
-        )
-        return click.option("-l", "--l", "--full", "full", cls=Flag, default=False,
-                            help="Show whole ids and hashes.")(function)  # fmt: skip
-
-    return decorate
+UNIT_COLUMNS: Mapping[str, Column[UnitRow]] = {
+    "unit": Column(lambda row: row.name),
+    "machine": Column(
+        lambda row: row.machine.id,
+        lambda row, full: machine_title(row.machine.id, row.machine.address, full=full),
+    ),
+    "load": Column(lambda row: row.load),
+    "active": Column(lambda row: row.active),
+    "sub": Column(lambda row: row.sub),
+    "hash": Column(lambda row: row.hash or None, lambda row, full: short_hash(row.hash, full=full)),
+    "ip": Column(lambda row: row.machine.address or None),
+    "host": Column(lambda row: row.machine.host),
+    "health": Column(lambda row: row.machine.health),
+    "age": Column(lambda row: row.age_seconds, lambda row, _: duration(row.age_seconds), rare=True),
+    "age_seconds": Column(lambda row: row.age_seconds),
+    "last_active": Column(lambda row: row.last_active),
+    "last_sub": Column(lambda row: row.last_sub),
+}
 
 
 @click.command(cls=Verb)
-@_listing("machine,ip,metadata", "host, health, age (since it last answered) and facts")
+@listing_options(MACHINE_COLUMNS, "machine,ip,metadata")
 @click.option("-a", "--all", "everything", cls=Flag, default=False, help="Show lost machines too.")
 @click.pass_obj
-def list_machines(session: Session, full: bool, no_legend: bool, fields: str, everything: bool) -> Exit:
+def list_machines(session: Session, listing: Listing[MachineRow], everything: bool) -> Exit:
     """List the machines that are up or in doubt, by machine id. Exits with 4 when none answers."""
-    columns = _machine_columns(full)
-    listing([], columns, fields, legend=False)  # a wrong field is told before anybody is asked
     _, seen = _look(session)
     rows = machine_rows(seen, clock.now())
-    shown = [row for row in rows if everything or row.health is not Health.LOST]
-    say(*listing(shown, columns, fields, legend=not no_legend))
+    say(*listing.lines(row for row in rows if everything or row.health is not Health.LOST))
     return _tell_unreached(seen)
 
 
-def _machine_columns(full: bool) -> dict[str, Callable[[MachineRow], str]]:
-    return {
-        "machine": lambda row: machine_title(row.id, "", full=full),
-        "ip": lambda row: row.address or "-",
-        "metadata": lambda row: pairs(row.metadata),
-        "host": lambda row: row.host,
-        "health": lambda row: row.health,
-        "age": lambda row: duration(row.age_seconds),
-        "facts": lambda row: pairs(row.facts),
-    }
-
-
 @click.command(cls=Verb)
-@_listing("unit,machine,active,sub", "load and hash")
+@listing_options(UNIT_COLUMNS, "unit,machine,active,sub")
 @click.pass_obj
-def list_units(session: Session, full: bool, no_legend: bool, fields: str) -> Exit:
+def list_units(session: Session, listing: Listing[UnitRow]) -> Exit:
     """List the units on every machine in systemd's words. Exits with 4 when no machine answers.
 
     Of a machine in doubt it is only known what should run there: its units are shown as unknown.
     """
-    columns = _unit_columns(full)
-    listing([], columns, fields, legend=False)
     state, seen = _look(session)
-    say(*listing(unit_rows(state, seen), columns, fields, legend=not no_legend))
+    say(*listing.lines(unit_rows(state, seen, clock.now())))
     return _tell_unreached(seen)
 
 
-def _unit_columns(full: bool) -> dict[str, Callable[[UnitRow], str]]:
-    return {
-        "unit": lambda row: row.name,
-        "machine": lambda row: machine_title(row.machine.id, row.machine.address, full=full),
-        "load": lambda row: row.load,
-        "active": lambda row: row.active,
-        "sub": lambda row: row.sub,
-        "hash": lambda row: (row.hash if full else row.hash[:7]) or "-",
-    }
-
-
 def _look(session: Session) -> tuple[State, Survey]:
-    cluster = session.cluster
-    state = cluster.store.load()
-    with progress(f"looking at {plural(len(cluster.inventory.hosts), 'machine')} ..."):
+    state = session.store.load()
+    with progress(session.cluster) as cluster:
         return state, survey(cluster, state.cluster, deciding=False)
 
 

@@ -49,6 +49,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "list-machines": Entry("machines", "List the machines."),
         "list-units": Entry("machines", "List what runs where, as systemd says."),
         "list-unit-files": Entry("files", "List the units there are and what is wanted of them."),
+        "events": Entry("events", "Tell who did what, when and why."),
         "status": Entry("reach", "Show systemctl status of units."),
         "journal": Entry("reach", "Show the journal of a unit."),
         "ssh": Entry("reach", "Open a shell or run a command on a machine."),

@@ -1,16 +1,15 @@
-"""Tables as fleet printed them: columns on tab stops, picked by name."""
+"""Tables and short words as fleet printed them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
-
-from fleetssh.core.errors import CommandError
+from collections.abc import Iterable, Mapping, Sequence
 
 TAB = 8
 """Terminals have tab stops every 8 columns."""
 
-Row = TypeVar("Row")
+SHORT_HASH = 7
+SHORT_ID = 8
+"""Characters that fleet showed of a hash and of a machine id."""
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -31,25 +30,6 @@ def _fill(cell: str, width: int) -> str:
     return cell + "\t" * -((len(cell) - width) // TAB)
 
 
-def listing(
-    rows: Iterable[Row], columns: Mapping[str, Callable[[Row], str]], fields: str, *, legend: bool
-) -> list[str]:
-    """A table of ``fields`` (names joined by commas) in that order, with their names as its head.
-
-    Raises CommandError for a field that ``columns`` doesn't have.
-    """
-    names = fields.split(",") if fields else []
-    known = f"there are: {','.join(columns)}"
-    if not names:
-        raise CommandError("Must define output format", hint=known)
-    for name in names:
-        if name not in columns:
-            raise CommandError(f'Invalid key in output format: "{name}"', hint=known)
-    head = [[name.upper() for name in names]] if legend else []
-    body = [[columns[name](row) for name in names] for row in rows]
-    return table([*head, *body]) if head or body else []
-
-
 def pairs(mapping: Mapping[str, str]) -> str:
     """``k=v`` sorted by key and joined by commas, ``-`` for none (fleet's METADATA column)."""
     return ",".join(f"{key}={value}" for key, value in sorted(mapping.items())) or "-"
@@ -65,8 +45,13 @@ def duration(seconds: float) -> str:
 
 def machine_title(machine_id: str, address: str, *, full: bool) -> str:
     """fleet's legend of a machine: short or whole id, ``/`` and its address when that is known."""
-    title = machine_id if full else f"{machine_id[:8]}..."
+    title = machine_id if full else f"{machine_id[:SHORT_ID]}..."
     return f"{title}/{address}" if address else title
+
+
+def short_hash(hash_: str, *, full: bool) -> str:
+    """fleet's short form of a hash: its first seven characters; ``-`` for none."""
+    return (hash_ if full else hash_[:SHORT_HASH]) or "-"
 
 
 def plural(count: int, noun: str) -> str:

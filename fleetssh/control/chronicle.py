@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fleetssh.core.health import health_of
 from fleetssh.core.model import Action, Health, MachineRecord, Move, Reached, Step, TargetState, Wanted
+from fleetssh.core.names import glob_matches
 from fleetssh.core.planning import describe_failure
 from fleetssh.store import Event
 
@@ -31,6 +32,8 @@ UNPLACED_SHOWN = 3
 
 UNTOLD = frozenset({Action.RELOAD, Action.NOTE})
 """Steps that change nothing that anybody would look for."""
+
+NOWHERE = "nowhere"
 
 TOOK = ", took "
 """Before the duration of a pass, which is not part of what it has to say."""
@@ -89,13 +92,7 @@ def _health_change(old: MachineRecord | None, new: MachineRecord | None) -> str:
 def move_events(who: str, moves: Sequence[Move], at: float) -> tuple[Event, ...]:
     """One event for each change of the schedule, in the order of ``moves``; machines by their whole ids."""
     return tuple(
-        Event(
-            at,
-            who,
-            MOVE,
-            move.unit,
-            f"{move.before or 'nowhere'} -> {move.after or 'nowhere'}: {move.reason}",
-        )
+        Event(at, who, MOVE, move.unit, f"{move.before or NOWHERE} -> {move.after or NOWHERE}: {move.reason}")
         for move in moves
     )
 
@@ -123,6 +120,27 @@ def news(events: Sequence[Event], latest: Sequence[Event]) -> Sequence[Event]:
     return () if [_gist(event) for event in events] == [_gist(event) for event in latest] else events
 
 
+def about_unit(event: Event, pattern: str) -> bool:
+    """Whether ``event`` is about a unit whose name matches the glob ``pattern``."""
+    return event.kind not in (PASS, HEALTH) and glob_matches(pattern, event.subject)
+
+
+def about_machine(event: Event, word: str, records: Mapping[str, MachineRecord]) -> bool:
+    """Whether ``event`` is about the machine called ``word``, or whose id begins with it.
+
+    ``records`` tell which host has which id; a machine that they do not have is known by ``word`` alone.
+    """
+    known = [r for r in records.values() if word == r.host or r.machine_id.startswith(word)]
+    hosts = {word, *(record.host for record in known)}
+    head = event.text.partition(": ")[0]
+    if event.kind == HEALTH:
+        return event.subject in hosts
+    if event.kind == MOVE:
+        ids = (word, *(record.machine_id for record in known))
+        return any(end.startswith(ids) for end in head.split(" -> ") if end != NOWHERE)
+    return event.kind in (STEP, TROUBLE) and head in hosts
+
+
 def _gist(event: Event) -> tuple[str, str, str]:
     text = event.text.rpartition(TOOK)[0] if event.kind == PASS else event.text
     return event.kind, event.subject, text
@@ -132,6 +150,7 @@ def _gist(event: Event) -> tuple[str, str, str]:
 
 
 def _cut(text: str) -> str:
+    text = text.encode("utf-8", "backslashreplace").decode()  # what was typed may be no text at all
     return text if len(text) <= TYPED_LIMIT else f"{text[: TYPED_LIMIT - 3]}..."
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from fleetssh.control.survey import Survey
 from fleetssh.core.metadata import RESERVED, chosen
-from fleetssh.core.model import Health, Machine, MachineRecord, Reached, State
+from fleetssh.core.model import Found, Health, Machine, MachineRecord, Reached, State
+
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,11 @@ class MachineRow:
 
 @dataclass(frozen=True, slots=True)
 class UnitRow:
-    """One unit on one machine in systemd's words; ``unknown`` for a machine that did not answer."""
+    """One unit on one machine in systemd's words; ``unknown`` for a machine that did not answer.
+
+    ``last_active`` and ``last_sub`` are what systemd said when it was last asked, ``age_seconds`` ago (0 for
+    a machine that answered now).
+    """
 
     name: str
     machine: Machine
@@ -35,18 +41,22 @@ class UnitRow:
     active: str
     sub: str
     hash: str
+    age_seconds: float
+    last_active: str
+    last_sub: str
 
 
 @dataclass(frozen=True, slots=True)
 class UnitFileRow:
     """One stored unit. ``state`` is what was last seen of it on its machine; empty for a global unit.
-    ``machine_id`` and ``address`` name the machine it belongs on; both empty when it has none."""
+    ``machine_id``, ``host`` and ``address`` name the machine it belongs on; empty when it has none."""
 
     name: str
     hash: str
     target: str
     state: str
     machine_id: str
+    host: str
     address: str
     is_global: bool
     description: str
@@ -75,29 +85,35 @@ def machine_rows(seen: Survey, now: float) -> list[MachineRow]:
     return rows
 
 
-def unit_rows(state: State, seen: Survey) -> list[UnitRow]:
+def unit_rows(state: State, seen: Survey, now: float) -> list[UnitRow]:
     """Every unit of ours on every machine, sorted by unit, then machine id.
 
     A machine that is in doubt shows its units as ``unknown``: what was true is not said to be true now. A
     lost machine shows none (fleet: its rows leave with its presence).
     """
-    rows = [row for machine in seen.machines for row in _rows_of(state, seen, machine)]
+    rows = [row for machine in seen.machines for row in _rows_of(state, seen, machine, now)]
     return sorted(rows, key=lambda row: (row.name, row.machine.id))
 
 
-def _rows_of(state: State, seen: Survey, machine: Machine) -> list[UnitRow]:
+def _rows_of(state: State, seen: Survey, machine: Machine, now: float) -> list[UnitRow]:
     sighting = seen.sightings.get(machine.host)
     if isinstance(sighting, Reached):
-        return [
-            UnitRow(
-                f.entry.name, machine, f.load, f.active, f.sub, _hash(state, f.entry.name, f.entry.digest)
-            )
-            for f in sighting.found
-        ]
+        return [_found(state, machine, found) for found in sighting.found]
     if machine.health is not Health.DOUBTFUL:
         return []
-    known = seen.records[machine.host].seen
-    return [UnitRow(unit.name, machine, "unknown", "unknown", "unknown", "") for unit in known]
+    record = seen.records[machine.host]
+    age = now - record.last_good
+    return [
+        UnitRow(unit.name, machine, UNKNOWN, UNKNOWN, UNKNOWN, "", age, unit.active, unit.sub)
+        for unit in record.seen
+    ]
+
+
+def _found(state: State, machine: Machine, found: Found) -> UnitRow:
+    hash_ = _hash(state, found.entry.name, found.entry.digest)
+    return UnitRow(
+        found.entry.name, machine, found.load, found.active, found.sub, hash_, 0.0, found.active, found.sub
+    )
 
 
 def _hash(state: State, name: str, digest: str) -> str:
@@ -123,6 +139,7 @@ def unit_file_rows(state: State, records: Mapping[str, MachineRecord]) -> list[U
                 target=wanted.target,
                 state="" if is_global else (known.target if known else "inactive"),
                 machine_id=machine_id,
+                host=record.host if record else "",
                 address=record.address if record else "",
                 is_global=is_global,
                 description=wanted.unit.description or "",

@@ -2,8 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetssh.cli.render import duration, listing, machine_title, pairs, plural, table
-from fleetssh.core.errors import CommandError
+from fleetssh.cli.render import duration, machine_title, pairs, plural, short_hash, table
 
 # ruff: noqa: E501
 # Copied from a real fleetctl, tabs and all.
@@ -64,30 +63,6 @@ def _start(line, row, column):
     return at
 
 
-COLUMNS = {"name": str, "length": lambda row: str(len(row))}
-
-
-def test_fields_choose_columns_their_order_and_repeats():
-    assert listing(["ab"], COLUMNS, "length,name,length", legend=True) == ["LENGTH\tNAME\tLENGTH", "2\tab\t2"]
-
-
-def test_without_a_legend_nothing_is_nothing():
-    assert listing([], COLUMNS, "name", legend=False) == []
-    assert listing([], COLUMNS, "name", legend=True) == ["NAME"]
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [("", "Must define output format"), ("name,x", 'Invalid key in output format: "x"'),
-     ("name,", 'Invalid key in output format: ""')],
-)  # fmt: skip
-def test_a_wrong_field_is_told_in_fleets_words(fields, message):
-    with pytest.raises(CommandError) as caught:
-        listing(["ab"], COLUMNS, fields, legend=True)
-    assert caught.value.message == message
-    assert caught.value.hint == "there are: name,length"
-
-
 def test_small_words():
     assert pairs({"region": "eu", "disk": "ssd"}) == "disk=ssd,region=eu"
     assert pairs({}) == "-"
@@ -96,4 +71,6 @@ def test_small_words():
     ]  # fmt: skip
     assert machine_title("0b2e8d256ae17a74", "10.0.0.1", full=False) == "0b2e8d25.../10.0.0.1"
     assert machine_title("0b2e8d256ae17a74", "", full=True) == "0b2e8d256ae17a74"
+    assert short_hash("0b2e8d256ae17a74", full=False) == "0b2e8d2"
+    assert [short_hash("0b2e8d256ae17a74", full=True), short_hash("", full=True)] == ["0b2e8d256ae17a74", "-"]
     assert [plural(1, "machine"), plural(0, "machine")] == ["1 machine", "0 machines"]

@@ -72,29 +72,31 @@ def test_units_stand_in_systemds_words_by_name_then_machine() -> None:
         (M2, record(M2), reach(M2, find(A), find("old.service"))),
     )
     digest = want(A).unit.hash
-    assert unit_rows(state, seen) == [
-        UnitRow(A, M1, "loaded", "active", "running", digest),
-        UnitRow(A, M2, "loaded", "active", "running", digest),
-        UnitRow(B, M1, "loaded", "failed", "failed", digest),
-        UnitRow("old.service", M2, "loaded", "active", "running", ""),
+    assert unit_rows(state, seen, 250.0) == [
+        UnitRow(A, M1, "loaded", "active", "running", digest, 0.0, "active", "running"),
+        UnitRow(A, M2, "loaded", "active", "running", digest, 0.0, "active", "running"),
+        UnitRow(B, M1, "loaded", "failed", "failed", digest, 0.0, "failed", "failed"),
+        UnitRow("old.service", M2, "loaded", "active", "running", "", 0.0, "active", "running"),
     ]
 
 
 def test_a_unit_of_an_older_text_shows_no_hash_of_the_new_one() -> None:
     state = State("c1", 1, {A: want(A, text="second")})
-    (row,) = unit_rows(state, survey((M1, record(M1), reach(M1, find(A)))))
+    (row,) = unit_rows(state, survey((M1, record(M1), reach(M1, find(A)))), 250.0)
     assert row.hash == ""
 
 
-def test_units_of_a_machine_in_doubt_are_unknown() -> None:
+def test_units_of_a_machine_in_doubt_are_unknown_and_say_what_was_last_known_and_when() -> None:
     seen = survey((DOUBTFUL, record(M2, A, B, failure="timed out"), SILENT))
-    assert unit_rows(State("c1"), seen) == [
-        UnitRow(name, DOUBTFUL, "unknown", "unknown", "unknown", "") for name in (A, B)
+    assert unit_rows(State("c1"), seen, 250.0) == [
+        UnitRow(name, DOUBTFUL, "unknown", "unknown", "unknown", "", 150.0, "active", "running")
+        for name in (A, B)
     ]
 
 
 def test_units_of_a_lost_machine_are_not_shown() -> None:
-    assert unit_rows(State("c1"), survey((LOST, record(M2, A, failure="x", lost=True), SILENT))) == []
+    lost = survey((LOST, record(M2, A, failure="x", lost=True), SILENT))
+    assert unit_rows(State("c1"), lost, 250.0) == []
 
 
 def test_unit_files_come_from_the_store_alone_sorted_by_name() -> None:
@@ -116,14 +118,14 @@ def test_unit_files_come_from_the_store_alone_sorted_by_name() -> None:
     records = {"h1": record(M1, A, "g.service"), "h2": record(M2, B, failure="x", lost=True)}
     digest = want(A).unit.hash
     rows = [
-        (r.name, r.hash, r.target, r.state, r.machine_id, r.address, r.is_global, r.description)
+        (r.name, r.hash, r.target, r.state, r.machine_id, r.host, r.address, r.is_global, r.description)
         for r in unit_file_rows(state, records)
     ]
     assert rows == [
-        (A, digest, "launched", "launched", "m1", "10.1.1.1", False, "An A"),
-        (B, digest, "loaded", "inactive", "m2", "10.1.1.2", False, ""),
-        ("d.service", digest, "launched", "inactive", "gone", "", False, ""),
-        ("g.service", digest, "launched", "", "", "", True, ""),
+        (A, digest, "launched", "launched", "m1", "h1", "10.1.1.1", False, "An A"),
+        (B, digest, "loaded", "inactive", "m2", "h2", "10.1.1.2", False, ""),
+        ("d.service", digest, "launched", "inactive", "gone", "", "", False, ""),
+        ("g.service", digest, "launched", "", "", "", "", True, ""),
     ]
 
 
