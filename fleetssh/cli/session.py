@@ -98,10 +98,16 @@ class Session:
     def inventory(self) -> Inventory:
         """The machines, with the settings that go for all of them; its warnings are told once."""
         from fleetssh.cli.output import note
+
+        inventory = self.read_inventory()
+        note(*(f"WARNING: {text}" for text in inventory.warnings))
+        return inventory
+
+    def read_inventory(self) -> Inventory:
+        """``inventory`` as it is in the file now. Raises InventoryError."""
         from fleetssh.inventory import load_inventory
 
         inventory = load_inventory(self.inventory_path())
-        note(*(f"WARNING: {text}" for text in inventory.warnings))
         return replace(inventory, hosts=tuple(self._with_settings(host) for host in inventory.hosts))
 
     def require_inventory(self) -> None:

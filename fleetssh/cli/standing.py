@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Set
 
 from fleetssh.cli.exits import Exit
-from fleetssh.cli.telling import refusal_lines, trouble_text, withheld_line
+from fleetssh.cli.telling import last_answer, refusal_lines, trouble_text, withheld_line
 from fleetssh.control.reconcile import Pass
 from fleetssh.core.mending import RUNNING
-from fleetssh.core.model import Action, Health, Machine, Outcome, Reached, Unreached
+from fleetssh.core.model import Health, Machine, Outcome, Reached, TargetState, Unreached
 from fleetssh.core.outcomes import JOBS
 from fleetssh.core.planning import describe_failure
 from fleetssh.core.report import UnitReport, Verdict
@@ -25,26 +25,33 @@ def problem(report: UnitReport, done: Pass, waited: float = 0.0) -> tuple[list[s
         return _unplaced(report, done)
     if machine is None:
         return [], Exit.DONE
+    match report.verdict:
+        case Verdict.UNKNOWN:
+            return _unknown(name, machine, done), Exit.MACHINE
+        case Verdict.RESTING:
+            line = f"Unit {name} rests on {machine.legend}: a unit that it is bound to does not run"
+            return [line], Exit.DONE
+        case Verdict.FAILED:
+            return _failed(report, machine, done), Exit.UNIT
+        case Verdict.STARTING:
+            line = f"Unit {name} is still starting on {machine.legend} after {waited:.0f} s"
+            return [f"{line}; 'fleetssh status {name}' shows more"], Exit.UNIT
+        case Verdict.STOPPING:
+            return _stopping(report, machine, done), Exit.UNIT
+        case Verdict.MISSING:
+            return _missing(report, machine, done), Exit.UNIT
+        case _:
+            return [], Exit.DONE
+
+
+def _unknown(name: str, machine: Machine, done: Pass) -> list[str]:
     sighting = done.sightings.get(machine.host)
-    if report.verdict is Verdict.UNKNOWN:
-        why = f" ({sighting.why})" if isinstance(sighting, Unreached) else ""
-        return [
-            f"Unit {name} belongs on {machine.legend}, which does not answer{why}",
-            "  'fleetssh reconcile' carries this out when it answers again",
-        ], Exit.MACHINE
-    if report.verdict is Verdict.RESTING:
-        return [f"Unit {name} rests on {machine.legend}: a unit that it is bound to does not run"], Exit.DONE
-    if report.verdict is Verdict.FAILED:
-        return _failed(report, machine, done), Exit.UNIT
-    if report.verdict is Verdict.STARTING:
-        line = f"Unit {name} is still starting on {machine.legend} after {waited:.0f} s"
-        return [f"{line}; 'fleetssh status {name}' shows more"], Exit.UNIT
-    if report.verdict is Verdict.MISSING:
-        return _missing(report, machine, done), Exit.UNIT
-    if report.verdict is Verdict.LOADED and _still_runs(report, machine, done):
-        active = report.found.active if report.found else ""
-        return [f"Unit {name} has not stopped on {machine.legend} yet: it is {active}"], Exit.UNIT
-    return [], Exit.DONE
+    why = f" ({sighting.why})" if isinstance(sighting, Unreached) else ""
+    age = last_answer(sighting, done.records.get(machine.host))
+    return [
+        f"Unit {name} belongs on {machine.legend}, which does not answer{why}{age}",
+        "  'fleetssh reconcile' carries this out when it answers again",
+    ]
 
 
 def _unplaced(report: UnitReport, done: Pass) -> tuple[list[str], Exit]:
@@ -80,18 +87,33 @@ def _missing(report: UnitReport, machine: Machine, done: Pass) -> list[str]:
     name = report.name
     if name in done.withheld:
         return [withheld_line(name)]
-    if trouble := _trouble(done, machine.host, name):
-        return [f"Unit {name} is not on {machine.legend} as it should be: {trouble_text(trouble)}"]
+    doubted = done.survey.in_doubt().get(name, machine.host)
+    if doubted != machine.host:
+        return [
+            f"Unit {name} waits: {doubted}, which had it last, does not answer, and it may still run there",
+            f"  it is started on {machine.legend} when {doubted} answers or is lost",
+        ]
     sighting = done.sightings.get(machine.host)
     if isinstance(sighting, Reached) and name in sighting.occupied:
-        return [
-            f"Unit {name} cannot go on {machine.legend}: it has a unit of its own, {sighting.occupied[name]}"
-        ]
+        return [occupied_line(name, machine, sighting.occupied[name])]
     if isinstance(sighting, Reached) and name in sighting.strangers:
         return [f"Unit {name} cannot go on {machine.legend}: a file of that name is not ours and in the way"]
+    if trouble := _trouble(done, machine.host, name):
+        return [f"Unit {name} is not on {machine.legend} as it should be: {trouble_text(trouble)}"]
     if report.found is None:
         return [f"Unit {name} is missing on {machine.legend}"]
+    if report.found.active in RUNNING:
+        line = f"Unit {name} still runs on {machine.legend} as it was before"
+        return [f"{line}; 'fleetssh reconcile' goes on with it"]
     return [f"Unit {name} does not run on {machine.legend}"]
+
+
+def occupied_line(name: str, machine: Machine, path: str) -> str:
+    """That a machine cannot take a unit because its own system has one by that name."""
+    return (
+        f"Unit {name} cannot go on {machine.legend}: it has a unit of its own, {path}; "
+        "the next pass leaves that machine out"
+    )
 
 
 def _trouble(done: Pass, host: str, name: str) -> Outcome | None:
@@ -99,16 +121,27 @@ def _trouble(done: Pass, host: str, name: str) -> Outcome | None:
     return max(mine, key=lambda outcome: outcome.unit == name, default=None)
 
 
-def _still_runs(report: UnitReport, machine: Machine, done: Pass) -> bool:
-    """Whether this pass told it to stop and systemd is not through with that."""
-    told = any(
-        step.action is Action.STOP and step.unit == report.name
-        for wave in done.plan.waves
-        for visit in wave
-        if visit.host == machine.host
-        for step in visit.steps
-    )
-    return told and report.found is not None and report.found.active in RUNNING
+def _stopping(report: UnitReport, machine: Machine, done: Pass) -> list[str]:
+    """A stop that is not through: what systemd says, and what a person may do."""
+    name, active = report.name, report.found.active if report.found else ""
+    wanted = done.state.wanted.get(name)
+    waits = wanted is not None and wanted.target is TargetState.LAUNCHED
+    trouble = _trouble(done, machine.host, name)
+    if active != "deactivating" and trouble:
+        return [f"Unit {name} still runs on {machine.legend}: {trouble_text(trouble)}"]
+    after = ", and its new file waits for that" if waits else ""
+    return [
+        f"Unit {name} has not stopped on {machine.legend} yet: it is {active}{after}",
+        *_ways(name, machine),
+    ]
+
+
+def _ways(name: str, machine: Machine) -> list[str]:
+    kill = f"fleetssh ssh {machine.host} -- systemctl kill -s KILL {name}"
+    return [
+        f"  systemd goes on stopping it for as long as its TimeoutStopSec= says; at once: {kill}",
+        "  the rest is done by 'fleetssh reconcile' then",
+    ]
 
 
 def lingering(name: str, done: Pass, before: Set[str]) -> tuple[list[str], Exit]:
@@ -122,11 +155,20 @@ def lingering(name: str, done: Pass, before: Set[str]) -> tuple[list[str], Exit]
             lines.append(
                 f"Unit {name} may still run on {machine.legend}, which does not answer "
                 f"({sighting.why}); it is removed there when it answers again"
+                f"{last_answer(sighting, done.records.get(machine.host))}"
             )
             codes.add(Exit.MACHINE)
         elif isinstance(sighting, Reached) and any(item.entry.name == name for item in sighting.found):
-            trouble = _trouble(done, machine.host, name)
-            why = f": {trouble_text(trouble)}" if trouble else ""
-            lines.append(f"Unit {name} could not be removed from {machine.legend}{why}")
+            lines += _left(name, machine, sighting, done)
             codes.add(Exit.UNIT)
     return lines, min(codes, default=Exit.DONE)
+
+
+def _left(name: str, machine: Machine, sighting: Reached, done: Pass) -> list[str]:
+    found = next(item for item in sighting.found if item.entry.name == name)
+    if found.active == "deactivating":
+        line = f"Unit {name} has not stopped on {machine.legend} yet, so it is still there"
+        return [line, *_ways(name, machine)]
+    trouble = _trouble(done, machine.host, name)
+    why = f": {trouble_text(trouble)}" if trouble else ""
+    return [f"Unit {name} could not be removed from {machine.legend}{why}"]

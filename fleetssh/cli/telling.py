@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 
+from fleetssh.cli.render import duration
 from fleetssh.control.reconcile import Pass
 from fleetssh.core.model import (
     Action,
@@ -68,13 +69,16 @@ def touched_units(done: Pass) -> set[str]:
     return moved | {step.unit for step in steps if step.action is not Action.NOTE} - {""}
 
 
-def trouble_lines(done: Pass, without: Set[str] = frozenset()) -> list[str]:
+def trouble_lines(done: Pass, without: Set[str] = frozenset(), told: Sequence[str] = ()) -> list[str]:
     """Steps that a machine answered with an error, and starts that were kept back, but for what is about the
-    units ``without``."""
+    units ``without``, and for a fault of a whole visit that a line of ``told`` has named with its machine."""
+    legends = {machine.host: machine.legend for machine in done.survey.machines}
     lines = [
         f"{host}: {trouble_text(outcome)}"
         for host, outcome in done.troubles
-        if outcome.unit not in without and not _is_told(outcome, without)
+        if outcome.unit not in without
+        and not _is_told(outcome, without)
+        and not any(legends[host] in line and trouble_text(outcome) in line for line in told)
     ]
     return lines + [withheld_line(name) for name in sorted(done.withheld - without)]
 
@@ -105,13 +109,21 @@ def withheld_line(name: str) -> str:
 def unreached_lines(
     sightings: Mapping[str, Sighting], machines: Sequence[Machine], records: Mapping[str, MachineRecord]
 ) -> list[str]:
-    """One line for each host that did not answer, and what that means for its units."""
+    """One line for each host that did not answer, what that means for its units, and when it last did."""
     known = {machine.host: machine for machine in machines}
     return [
-        f"{_host_title(host, known.get(host))}: {sighting.why}; {_meaning(records.get(host))}"
+        f"{_host_title(host, known.get(host))}: {sighting.why}; "
+        f"{_meaning(records.get(host))}{last_answer(sighting, records.get(host))}"
         for host, sighting in sorted(sightings.items())
         if isinstance(sighting, Unreached)
     ]
+
+
+def last_answer(sighting: Sighting | None, record: MachineRecord | None) -> str:
+    """``; last answered 35s ago``: how old what is known of a machine in doubt is; empty without an age."""
+    if not isinstance(sighting, Unreached) or record is None or not record.last_good:
+        return ""
+    return f"; last answered {duration(sighting.seen_at - record.last_good)} ago"
 
 
 def alarm_lines(done: Pass) -> list[str]:

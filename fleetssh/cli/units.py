@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
 import click
 
+from fleetssh.cli.account import Work
 from fleetssh.cli.exits import Exit
 from fleetssh.cli.flags import Flag, Verb
 from fleetssh.cli.output import note, say
+from fleetssh.cli.replacing import submitted_lines
 from fleetssh.cli.session import Session
-from fleetssh.cli.working import Work, carry_out
+from fleetssh.cli.working import carry_out
 from fleetssh.control import commands
 from fleetssh.control.chronicle import Author
+from fleetssh.control.waiting import WAIT_SECONDS
 from fleetssh.core.errors import UsageError
 from fleetssh.core.model import TargetState
 from fleetssh.store import Store
@@ -44,6 +48,15 @@ def _waiting(function: Function) -> Function:
     return no_block(_bounded(function))
 
 
+def _patient(function: Function) -> Function:
+    return click.option(
+        "--wait",
+        cls=Flag,
+        default=False,
+        help="Wait until a machine can take the units and they run, without end unless --block-attempts.",
+    )(_waiting(function))
+
+
 def _bounded(function: Function) -> Function:
     return click.option(
         "--block-attempts", type=int, default=0, metavar="N", help="Wait N times 2 seconds (0: two minutes)."
@@ -59,8 +72,11 @@ def _author(session: Session) -> Author:
     return Author(session.who, session.verb)
 
 
-def _limit(attempts: int) -> float | None:
-    return attempts * ATTEMPT_SECONDS if attempts > 0 else None
+def _limit(attempts: int, *, wait: bool = False) -> float:
+    """Seconds to wait for units; fleet waited for ever without ``--block-attempts``."""
+    if attempts > 0:
+        return attempts * ATTEMPT_SECONDS
+    return math.inf if wait else WAIT_SECONDS
 
 
 # ---------------------------------------------------------------- submit, load, start
@@ -74,42 +90,49 @@ def submit(session: Session, units: tuple[str, ...], replace: bool) -> None:
 
     UNIT is the path of a file, or an instance of a template that was handed over or lies beside it.
     """
-    if units:
-        _tell_new(
-            commands.bring(session.store, _author(session), units, TargetState.INACTIVE, replace=replace)
-        )
-    else:
+    if not units:
         note("No units given")
+        return
+    change = commands.bring(session.store, _author(session), units, TargetState.INACTIVE, replace=replace)
+    _tell_new(change)
+    say(*submitted_lines(change.resolution.replaced, change.state))
 
 
 @click.command(cls=Verb)
 @_creating
-@_waiting
+@_patient
 @click.pass_obj
 def load(
-    session: Session, units: tuple[str, ...], replace: bool, no_block: bool, block_attempts: int
+    session: Session, units: tuple[str, ...], replace: bool, no_block: bool, block_attempts: int, wait: bool
 ) -> Exit:
     """Put units on machines without starting them, handing them over first if necessary.
 
     A unit that runs is stopped, as in fleet.
     """
-    work = Work("load", not no_block, _limit(block_attempts))
+    work = _patient_work("load", no_block, block_attempts, wait)
     return _bring(session, units, TargetState.LOADED, replace, work)
 
 
 @click.command(cls=Verb)
 @_creating
-@_waiting
+@_patient
 @click.pass_obj
 def start(
-    session: Session, units: tuple[str, ...], replace: bool, no_block: bool, block_attempts: int
+    session: Session, units: tuple[str, ...], replace: bool, no_block: bool, block_attempts: int, wait: bool
 ) -> Exit:
     """Run units, handing them over and placing them first if necessary.
 
-    Ends when systemd says that they run; otherwise tells why they do not.
+    Ends when systemd says that they run; otherwise tells why they do not. Where no machine can take a unit
+    now, it ends at once with every machine's reason; --wait goes on until one can.
     """
-    work = Work("start", not no_block, _limit(block_attempts))
+    work = _patient_work("start", no_block, block_attempts, wait)
     return _bring(session, units, TargetState.LAUNCHED, replace, work)
+
+
+def _patient_work(verb: str, no_block: bool, block_attempts: int, wait: bool) -> Work:
+    if wait and no_block:
+        raise UsageError("--wait and --no-block contradict each other")
+    return Work(verb, not no_block, _limit(block_attempts, wait=wait), wait=wait)
 
 
 def _bring(session: Session, units: tuple[str, ...], target: TargetState, replace: bool, work: Work) -> Exit:
@@ -125,8 +148,7 @@ def _bring(session: Session, units: tuple[str, ...], target: TargetState, replac
 
 
 def _tell_new(change: commands.Change) -> None:
-    new = {unit.name for unit in (*change.resolution.created, *change.resolution.replaced)}
-    say(*(f"Unit {name} inactive" for name in change.resolution.names if name in new))
+    say(*(f"Unit {unit.name} inactive" for unit in change.resolution.created))
     say(*change.resolution.notes)
     note(*change.resolution.warnings)
 

@@ -1,13 +1,15 @@
-"""Waiting until units really run: bounded looks at just the machines that are still at it."""
+"""Waiting until units are what they should be: looks at machines that are still at it, then more passes."""
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import replace
 
 from fleetssh import clock
 from fleetssh.control.cluster import Cluster
 from fleetssh.control.reconcile import Pass
 from fleetssh.control.survey import look_at
+from fleetssh.core.model import Action, Reached, TargetState
 from fleetssh.core.report import UnitReport, Verdict, report_unit
 
 WAIT_SECONDS = 120.0
@@ -17,6 +19,9 @@ FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 2.0
 """Pauses between looks double from the first to the longest: quick units are told at once, slow ones
 cost their machine little."""
+
+PATIENT = frozenset({Verdict.UNPLACED, Verdict.UNKNOWN, Verdict.MISSING})
+"""What may become well by itself, with other machines or when a silent one answers (``--wait``)."""
 
 
 def reports_of(done: Pass, names: tuple[str, ...]) -> tuple[UnitReport, ...]:
@@ -29,17 +34,60 @@ def reports_of(done: Pass, names: tuple[str, ...]) -> tuple[UnitReport, ...]:
 
 
 def await_units(cluster: Cluster, done: Pass, names: tuple[str, ...], limit_seconds: float) -> Pass:
-    """The same pass with newer sightings: returns when no named unit is still starting, or at the limit."""
+    """The same pass with newer sightings: returns when systemd has no job left for any named unit, or at the
+    limit. No pass is needed for that, nor anybody's lock."""
     deadline = clock.monotonic() + limit_seconds
     pause = FIRST_PAUSE_SECONDS
     while True:
         busy = {
             report.machine.host
             for report in reports_of(done, names)
-            if report.verdict is Verdict.STARTING and report.machine is not None
+            if report.machine is not None and _is_at_it(report, done)
         }
         if not busy or clock.monotonic() + pause > deadline:
             return done
         clock.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         done = replace(done, sightings={**done.sightings, **look_at(cluster, busy)})
+
+
+def _is_at_it(report: UnitReport, done: Pass) -> bool:
+    if report.verdict is Verdict.STOPPING:
+        # Whatever comes after the stop (a new file, its removal) needs a visit.
+        going = report.found is not None and report.found.active == "deactivating"
+        return going and done.state.wanted[report.name].target is TargetState.LOADED
+    return report.verdict is Verdict.STARTING
+
+
+def needs_another_pass(done: Pass, names: tuple[str, ...], *, patient: bool) -> bool:
+    """Whether a further pass may bring the named units on: because a stop has to end first, because a machine
+    turned out to have a unit of its own by that name, or, for the ``patient``, because machines change."""
+    stuck = {host for host, outcome in done.troubles if outcome.action is Action.STOP and not outcome.unit}
+    return any(_is_unfinished(name, done, stuck, patient) for name in names)
+
+
+def _is_unfinished(name: str, done: Pass, stuck: Set[str], patient: bool) -> bool:
+    if stuck and name in done.withheld:
+        return True
+    wanted = done.state.wanted.get(name)
+    if wanted is None or wanted.target is TargetState.INACTIVE:
+        return any(_holds(name, done, host) for host in stuck)
+    # A global unit runs wherever it fits, and nowhere is not a failure (fleet): nobody waits for more.
+    waits = patient and not wanted.unit.requirements.is_global
+    return any(
+        (waits and report.verdict in PATIENT) or _is_held_up(report, done, stuck)
+        for report in reports_of(done, (name,))
+    )
+
+
+def _holds(name: str, done: Pass, host: str) -> bool:
+    sighting = done.sightings.get(host)
+    return isinstance(sighting, Reached) and any(item.entry.name == name for item in sighting.found)
+
+
+def _is_held_up(report: UnitReport, done: Pass, stuck: Set[str]) -> bool:
+    machine = report.machine
+    if machine is None or report.verdict not in (Verdict.STOPPING, Verdict.MISSING):
+        return False
+    sighting = done.sightings.get(machine.host)
+    return machine.host in stuck or (isinstance(sighting, Reached) and report.name in sighting.occupied)

@@ -30,6 +30,7 @@ class Verdict(enum.StrEnum):
     LAUNCHED = "launched"
     RESTING = "resting"
     STARTING = "starting"
+    STOPPING = "stopping"
     FAILED = "failed"
     MISSING = "missing"
     UNKNOWN = "unknown"
@@ -84,12 +85,24 @@ def _report(
     found = next((item for item in sighting.found if item.entry.name == name), None)
     if found is None or found.digest is None:
         return UnitReport(name, Verdict.MISSING, machine, found)
-    if wanted[name].target is TargetState.LOADED:
-        return UnitReport(name, Verdict.LOADED, machine, found)
-    verdict = judge_launched(found)
-    if verdict is Verdict.MISSING and _rests(name, wanted, sighting):
-        verdict = Verdict.RESTING
+    verdict = _judge(wanted[name], found, rests=_rests(name, wanted, sighting))
     return UnitReport(name, verdict, machine, found)
+
+
+def _judge(wanted: Wanted, found: Found, *, rests: bool) -> Verdict:
+    """A machine's manifest is written anew when a visit has done everything: before that, what runs there is
+    the unit of before, and neither ``launched`` nor ``loaded`` may be said of it."""
+    entry = found.entry
+    has_its_file = entry.digest == found.digest == wanted.unit.digest
+    if wanted.target is TargetState.LOADED:
+        if found.active in RUNNING and entry.target is TargetState.LAUNCHED:
+            return Verdict.STOPPING
+        # What was seen to have stopped is loaded, though the manifest may not say so yet.
+        return Verdict.LOADED if has_its_file else Verdict.MISSING
+    if has_its_file and (entry.target, entry.generation) == (wanted.target, wanted.generation):
+        verdict = judge_launched(found)
+        return Verdict.RESTING if rests and verdict is Verdict.MISSING else verdict
+    return Verdict.STOPPING if found.active == "deactivating" else Verdict.MISSING
 
 
 def _rests(name: str, wanted: Mapping[str, Wanted], sighting: Reached) -> bool:

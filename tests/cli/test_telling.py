@@ -32,6 +32,7 @@ from fleetssh.core.model import (
     Placement,
     Reached,
     Refusal,
+    Seen,
     State,
     TargetState,
     Unreached,
@@ -162,6 +163,24 @@ def test_a_start_that_was_kept_back_is_told_as_such():
 # ---------------------------------------------------------------- machines
 
 
+def test_what_is_known_of_a_machine_in_doubt_has_an_age():
+    done = make_pass([A], look("m1"), replace(SILENT, seen_at=135.0), placed={"a.service": "m2"},
+                     health=Health.DOUBTFUL)  # fmt: skip
+    records = {**done.records, "m2": replace(done.records["m2"], last_good=100.0)}
+    done = replace(done, records=records)
+    assert unreached_lines(done.sightings, done.survey.machines, records) == [
+        "m2 (7c73a89b...): timed out: no answer; it keeps its units; last answered 35s ago"
+    ]
+    (line, _), code = told(done, "a.service")
+    assert code is Exit.MACHINE
+    assert line == (
+        "Unit a.service belongs on 7c73a89b.../10.0.0.2, which does not answer (timed out: no answer); "
+        "last answered 35s ago"
+    )
+    (line,), _ = lingering("a.service", done, {IDS["m2"]})
+    assert line.endswith("; last answered 35s ago")
+
+
 def test_unreached_machines_and_what_that_means():
     doubtful = make_pass([A], look("m1", found(A)), SILENT, health=Health.DOUBTFUL)
     lines = unreached_lines(doubtful.sightings, doubtful.survey.machines, doubtful.records)
@@ -248,12 +267,39 @@ def test_a_unit_that_is_not_there_with_what_the_machine_said():
 def test_a_unit_that_is_told_to_stop_and_does_not():
     loaded = unit("a.service", target=LOADED)
     planned = make_pass([loaded], look("m1", found(A)), placed={"a.service": "m1"})
-    done = after(planned, look("m1", found(loaded, "deactivating", "stop")))
-    assert told(done, "a.service") == (
-        ["Unit a.service has not stopped on 0b2e8d25.../10.0.0.1 yet: it is deactivating"],
-        Exit.UNIT,
-    )
+    # The visit gave up waiting before it wrote the manifest.
+    done = after(planned, look("m1", found(A, "deactivating", "stop-sigterm")))
+    lines, code = told(done, "a.service")
+    assert code is Exit.UNIT
+    assert lines[0] == "Unit a.service has not stopped on 0b2e8d25.../10.0.0.1 yet: it is deactivating"
+    assert lines[1].endswith("at once: fleetssh ssh m1 -- systemctl kill -s KILL a.service")
     assert told(after(planned, look("m1", found(loaded, "inactive", "dead"))), "a.service")[1] is Exit.DONE
+
+
+def test_a_new_file_that_waits_for_the_end_of_the_old_unit():
+    changed = Wanted(read_unit("a.service", b"[Service]\nExecStart=/bin/false\n"), LAUNCHED)
+    planned = make_pass([changed], look("m1", found(A)), placed={"a.service": "m1"})
+    lines, code = told(after(planned, look("m1", found(A, "deactivating", "stop"))), "a.service")
+    assert code is Exit.UNIT
+    assert lines[0].endswith("it is deactivating, and its new file waits for that")
+    full = Outcome(Action.NOTE, "", False, "no space")
+    done = after(planned, look("m1", found(A), outcomes=(full,)))
+    lines, code = told(done, "a.service")
+    assert lines == ["Unit a.service is not on 0b2e8d25.../10.0.0.1 as it should be: no space"]
+    # The fault of the whole visit is told once.
+    assert trouble_lines(done, {"a.service"}, lines) == []
+    assert trouble_lines(done, {"a.service"}) == ["m1: no space"]
+
+
+def test_a_unit_that_must_wait_for_a_machine_that_had_it_last():
+    planned = make_pass([A], look("m1"), SILENT, placed={"a.service": "m1"}, health=Health.DOUBTFUL)
+    seen = Seen("a.service", LAUNCHED, "loaded", "active", "running")
+    records = {**planned.records, "m2": replace(planned.records["m2"], seen=(seen,))}
+    done = replace(planned, survey=replace(planned.survey, records=records))
+    (line, advice), code = told(done, "a.service")
+    assert code is Exit.UNIT
+    assert line == "Unit a.service waits: m2, which had it last, does not answer, and it may still run there"
+    assert advice == "  it is started on 0b2e8d25.../10.0.0.1 when m2 answers or is lost"
 
 
 def test_where_a_unit_still_is_or_may_be():
@@ -265,5 +311,9 @@ def test_where_a_unit_still_is_or_may_be():
     lines, code = lingering("a.service", after(planned, look("m1")), {IDS["m2"]})
     assert code is Exit.MACHINE
     assert lines[0].startswith("Unit a.service may still run on 7c73a89b.../10.0.0.2, which does not answer")
+    slow = after(planned, look("m1", found(A, "deactivating", "stop-sigterm")))
+    assert lingering("a.service", slow, {IDS["m1"]})[0][0] == (
+        "Unit a.service has not stopped on 0b2e8d25.../10.0.0.1 yet, so it is still there"
+    )
     lost = make_pass([gone], look("m1"), SILENT, health=Health.LOST)
     assert lingering("a.service", lost, {IDS["m2"]}) == ([], Exit.DONE)

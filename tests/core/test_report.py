@@ -97,6 +97,34 @@ def test_a_loaded_unit_is_loaded_when_its_file_is_there() -> None:
     assert gone.verdict is Verdict.MISSING
 
 
+@pytest.mark.parametrize(
+    ("wanted", "found", "verdict"),
+    [
+        (want(A, LOADED), find(A), Verdict.STOPPING),
+        (want(A, LOADED), find(A, active="deactivating"), Verdict.STOPPING),
+        # Seen to have stopped, by a look and not by the visit that gave up waiting for it.
+        (want(A, LOADED), find(A, active="inactive"), Verdict.LOADED),
+        (want(A, LOADED), find(A, active="failed"), Verdict.LOADED),
+        # A timer or a person started it since: that is nobody's business.
+        (want(A, LOADED), find(A, LOADED), Verdict.LOADED),
+        (want(A, LOADED, text="second"), find(A, LOADED, "inactive"), Verdict.MISSING),
+        # A new file waits until the unit has stopped under the old one.
+        (want(A, text="second"), find(A, active="deactivating"), Verdict.STOPPING),
+        (want(A, text="second"), find(A), Verdict.MISSING),
+        (want(A), find(A, text="by hand"), Verdict.MISSING),
+        # A restart that was asked for and not carried out.
+        (want(A, generation=1), find(A), Verdict.MISSING),
+        (want(A, generation=1), find(A, generation=1, active="deactivating"), Verdict.STARTING),
+        (want(A), find(A, LOADED), Verdict.MISSING),
+    ],
+)
+def test_what_a_visit_did_not_carry_out_is_not_said_to_be_done(
+    wanted: Wanted, found: Found, verdict: Verdict
+) -> None:
+    (one,) = report(wanted, lay({A: "m1"}), reach(M1, found))
+    assert one.verdict is verdict
+
+
 def test_a_unit_that_is_not_on_its_machine_is_missing() -> None:
     assert report(want(A), lay({A: "m1"}), reach(M1)) == (UnitReport(A, Verdict.MISSING, M1),)
 
