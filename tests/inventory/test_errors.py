@@ -251,6 +251,7 @@ def test_passwords_are_refused_with_what_to_do(load: Load, name: str) -> None:
 
 @pytest.mark.parametrize("pattern", ["m1:0", "m1:99999", "'m[1:2]:0'"])
 def test_a_bad_port_in_a_name_is_told_with_its_line(load: Load, pattern: str) -> None:
+    """F-228: malformed addresses."""
     error = refuse(load, f"all:\n  hosts:\n    {pattern}:\n")
     assert error.where == "hosts.yml:3"
     assert "expected a whole number from 1 to 65535" in error.reason

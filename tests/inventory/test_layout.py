@@ -87,6 +87,7 @@ def test_ranges_name_many_hosts_with_the_same_variables(
 
 
 def test_a_port_may_follow_the_name(load: Load) -> None:
+    """F-228: an IPv6 address takes brackets to have a port."""
     inventory = load("""\
         all:
           hosts:
