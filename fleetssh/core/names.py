@@ -39,6 +39,9 @@ _NOT_FROM_FILES = {
     ".snapshot": "systemd has no snapshot units any more",
     ".busname": "systemd has no busname units any more",
 }
+PERPETUAL = frozenset({"-.slice", "system.slice", "-.mount"})
+"""Units that systemd itself makes on every machine, without a file, and that nobody can stop."""
+
 _STRANGE_CHARACTER = re.compile(r"[^0-9a-zA-Z:\-_.\\@]")
 _GLOB_CHARACTERS = frozenset("*?[\\")
 
@@ -82,6 +85,8 @@ def validate_name(name: str) -> None:
             f"invalid character {strange[0]!r} in unit name",
             hint=f"{name!r}: letters, digits and : - _ . \\ @ are allowed",
         )
+    if name in PERPETUAL:
+        raise UnitError(f"{name} belongs to systemd itself on every machine", hint="choose another name")
     if not stem or stem.startswith("@"):
         raise UnitError(f"unit name {name!r} has nothing before its {'@' if stem else 'type'}")
 

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fleetssh.core.errors import UnitError
+from fleetssh.core.excerpts import excerpt, shorten
 from fleetssh.core.model import Requirements, Unit
 from fleetssh.core.names import compile_glob, expand, glob_matches, is_template, validate_name
-from fleetssh.core.unitfile import Option, UnitFile, locate, parse, unfold
+from fleetssh.core.unitfile import MAX_LINE, Option, UnitFile, locate, parse, unfold
 
 SECTION = "X-Fleet"
 
@@ -39,6 +40,9 @@ CONTRADICTIONS = (
     ("Conflicts", "Replaces"),
 )
 """Keys that cannot be used together, in the order in which fleet checked them."""
+
+MAX_VALUES = 1000
+"""Values in one ``[X-Fleet]`` section. A unit has a handful; peers and patterns are compared one by one."""
 
 TRUE_WORDS = frozenset({"true", "yes", "1", "on", "t"})
 FALSE_WORDS = frozenset({"false", "no", "0", "off", "f"})
@@ -131,16 +135,13 @@ def split_values(value: str) -> tuple[str, ...]:
     """
     if not (value.startswith('"') and value.endswith('"')):
         return (value,)
-    values = [""]
-    quoted = False
-    for char in value:
-        if char == '"':
-            quoted = not quoted
-        elif char == " " and not quoted:
-            values.append("")
-        else:
-            values[-1] += char
-    return tuple(values)
+    words: list[list[str]] = [[]]
+    for index, part in enumerate(value.split('"')):
+        # Before the first quote, after the second and so on a space ends a value.
+        first, *others = [part] if index % 2 else part.split(" ")
+        words[-1].append(first)
+        words += ([other] for other in others)
+    return tuple("".join(parts) for parts in words)
 
 
 def _read_values(file: UnitFile, name: str, source: str) -> list[_Value]:
@@ -150,7 +151,10 @@ def _read_values(file: UnitFile, name: str, source: str) -> list[_Value]:
         if option.section == SECTION:
             values.extend(_read_line(option, name, where))
         elif option.section.strip().lower() == SECTION.lower():
-            raise UnitError(f"section [{option.section}] means nothing", where, hint=f"write [{SECTION}]")
+            section = excerpt(option.section)
+            raise UnitError(f"section [{section}] means nothing", where, hint=f"write [{SECTION}]")
+        if len(values) > MAX_VALUES:
+            raise UnitError(f"more than {MAX_VALUES} values in [{SECTION}]", where)
     return values
 
 
@@ -174,7 +178,7 @@ def _unknown_key(key: str, where: str) -> UnitError:
     close = difflib.get_close_matches(key.lower(), by_lower_case, n=1)
     known = " ".join(_distinct(KEYS.values()))
     hint = f"did you mean {by_lower_case[close[0]]}?" if close else f"known: {known}"
-    return UnitError(f'unrecognized requirement in [{SECTION}] section: "{key}"', where, hint)
+    return UnitError(f'unrecognized requirement in [{SECTION}] section: "{excerpt(key)}"', where, hint)
 
 
 # ---------------------------------------------------------------- is one value sound
@@ -202,13 +206,16 @@ def _check(value: _Value, name: str, source: str) -> None:
 def _check_pair(pair: str) -> None:
     if not _PAIR.fullmatch(pair):
         raise UnitError(
-            f"{pair!r} is not one key=value pair", hint='quote each pair: MachineMetadata="a=b" "c=d"'
+            f"{shorten(pair)!r} is not one key=value pair",
+            hint='quote each pair: MachineMetadata="a=b" "c=d"',
         )
 
 
 def _check_word(word: str) -> None:
     if word.lower() not in TRUE_WORDS | FALSE_WORDS:
-        raise UnitError(f"{word!r} is neither true nor false", hint="write Global=true or Global=false")
+        raise UnitError(
+            f"{shorten(word)!r} is neither true nor false", hint="write Global=true or Global=false"
+        )
 
 
 def _check_machine_id(machine_id: str) -> None:
@@ -222,7 +229,7 @@ def _check_peer(peer: str, name: str) -> None:
         validate_name(peer)
     except UnitError as error:
         words = " ".join(f'"{word}"' for word in peer.split())
-        hint = f"quote each name: MachineOf={words}" if " " in peer else error.hint
+        hint = f"quote each name: MachineOf={excerpt(words)}" if " " in peer else error.hint
         raise UnitError(error.reason, hint=hint) from None
     if is_template(peer):
         raise UnitError(f"{peer} is a template and runs nowhere", hint="name one of its instances")
@@ -231,14 +238,16 @@ def _check_peer(peer: str, name: str) -> None:
 
 
 def _check_pattern(pattern: str) -> None:
+    if len(pattern) > MAX_LINE:
+        raise UnitError(f"pattern too long: {len(pattern)} characters, at most {MAX_LINE}")
     if strange := _STRANGE_IN_PATTERN.search(pattern):
         raise UnitError(
-            f"{pattern!r} can match no unit name: invalid character {strange[0]!r}",
+            f"{shorten(pattern)!r} can match no unit name: invalid character {strange[0]!r}",
             hint='quote each pattern: "a.service" "b@*.service"',
         )
     if compile_glob(pattern) is None:
         raise UnitError(
-            f"malformed pattern {pattern!r}", hint=r"close every [, and write \[ for the character"
+            f"malformed pattern {shorten(pattern)!r}", hint=r"close every [, and write \[ for the character"
         )
 
 
@@ -250,7 +259,7 @@ def _check_peers(values: list[_Value], key: str, source: str) -> None:
         for pattern in _of_key(values, key):
             if glob_matches(pattern.text, peer.text):
                 raise UnitError(
-                    f"unresolvable requirements: MachineOf {peer.text} matches {key} {pattern.text}",
+                    f"unresolvable requirements: MachineOf {peer.text} matches {key} {shorten(pattern.text)}",
                     locate(source, max(peer.line, pattern.line)),
                     hint=f"change {peer.alias} (line {peer.line}) or {pattern.alias} (line {pattern.line})",
                 )

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 
 from fleetssh.core.errors import UnitError
+from fleetssh.core.excerpts import excerpt, shorten
 
 MAX_LINE = 2047
 """Bytes in a line, without its newline. fleet refused longer ones because systemd used to cut them off."""
@@ -125,7 +126,7 @@ def _read_options(lines: list[str], source: str) -> list[Option]:
             name, equals, value = line.partition("=")
             if not equals:
                 raise UnitError(
-                    f"line without '=': {line.rstrip(BLANKS)!r}",
+                    f"line without '=': {shorten(line.rstrip(BLANKS))!r}",
                     locate(source, at + 1),
                     hint="write Name=value, or begin the line with # to make it a comment",
                 )
@@ -174,7 +175,7 @@ def _read_header(lines: list[str], at: int, line: str, source: str) -> tuple[str
     name = "\n".join([*names, last])
     if garbage := garbage.strip(BLANKS):
         raise UnitError(
-            f"found garbage after section name [{name}]: {garbage!r}",
+            f"found garbage after section name [{excerpt(name)}]: {shorten(garbage)!r}",
             locate(source, at + 1),
             hint="a section header stands on a line of its own",
         )

@@ -384,3 +384,9 @@ def test_no_pattern_takes_long() -> None:
     assert not glob_matches("*a" * 60 + "b", "a" * MAX_LENGTH)
     assert not glob_matches("*[a-z]?" * 40 + "B", "a" * MAX_LENGTH)
     assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize("name", ["-.slice", "system.slice", "-.mount"])
+def test_what_systemd_makes_everywhere_by_itself_is_no_name_of_ours(name: str) -> None:
+    with pytest.raises(UnitError, match="belongs to systemd itself on every machine"):
+        validate_name(name)
