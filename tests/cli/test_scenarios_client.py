@@ -145,7 +145,7 @@ def test_a_machine_is_listed_by_its_short_or_whole_id(
 
 
 def test_address_and_metadata_of_a_machine(client: Client) -> None:
-    """F-053: the ip column, and the metadata column sorted by key; F-054: no metadata is a dash."""
+    """F-053: the ip column (F-197: as it was reached), the metadata column sorted by key; F-054: a dash."""
     assert client.rows("list-machines", "--fields=ip,metadata") == [
         [ADDRESSES["m2"], "-"],
         [ADDRESSES["m1"], "foo=bar,ping=pong"],

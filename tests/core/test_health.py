@@ -59,6 +59,7 @@ def test_only_these_failures_are_silence() -> None:
 
 
 def test_a_machine_that_answers_is_up_and_remembered_as_it_is() -> None:
+    """F-127, F-178: with systemd's words for each unit."""
     found = (find("a.service"), find("b.service", LOADED, "inactive"))
     facts = Facts("m1", "b2", architecture="x86-64", metadata={"disk": "ssd"})
     seen = replace(reach(up(1), *found), facts=facts, address="10.1.1.1", seen_at=7.0)
@@ -78,6 +79,15 @@ def test_a_machine_that_answers_is_up_and_remembered_as_it_is() -> None:
             ),
         )
     }
+
+
+def test_what_a_machine_no_longer_has_is_not_remembered() -> None:
+    """F-090, F-119; F-178: a look that gave nothing leaves what is remembered."""
+    both = after([], reach(up(1), find("a.service"), find("b.service"))).records["h1"]
+    silent = after([both], failing(1, 101.0)).records["h1"]
+    assert silent.seen == both.seen
+    later = after([silent], reach(up(1), find("b.service"))).records["h1"]
+    assert [unit.name for unit in later.seen] == ["b.service"]
 
 
 @pytest.mark.parametrize("failure", Failure)

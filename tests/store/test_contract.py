@@ -251,6 +251,7 @@ def test_any_sequence_of_remembering_equals_a_plain_dict(opener: Opener, calls):
 
 
 def test_remembering_a_machine_makes_no_revision(handles):
+    """F-089"""
     one, two = handles
     one.remember([MachineRecord("h1", "m1")])
     assert one.load().revision == 0
