@@ -8,7 +8,7 @@ LAB_PACKAGES := systemd-container mmdebstrap iproute2 nftables openssh-client da
 # Tests drive completion in these shells, and have the Vagrantfile checked.
 TEST_PACKAGES := fish zsh vagrant vagrant-libvirt
 
-.PHONY: demo test lint bench clean setup system
+.PHONY: demo test lint docs bench clean setup system
 
 demo: setup system  ## three real systemd machines, fleet's tutorial on them, a failover; all taken down again
 	@scripts/demo $(BIN)/fleetssh
@@ -22,6 +22,9 @@ lint: setup  ## style, types, architecture
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: setup  ## docs/cli.md, from the program itself
+	$(BIN)/python scripts/cli_reference.py
 
 bench: setup
 	$(BIN)/python -m bench

@@ -12,8 +12,11 @@ class Exit(enum.IntEnum):
     """How a command ended. ``status``, ``journal`` and ``ssh`` pass on the remote command's own code."""
 
     DONE = 0
+    """Done; what was asked for is so."""
     ERROR = 1
+    """An error: a bad unit file, a bad inventory, a damaged state file, a name that does not exist."""
     USAGE = 2
+    """The command line cannot be meant: an unknown command or flag, a value of the wrong kind."""
     UNIT = 3
     """A unit could not be placed, or did not reach its target state."""
     MACHINE = 4

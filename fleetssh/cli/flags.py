@@ -157,6 +157,10 @@ class Shaped(click.Command):
         own = super().get_params(ctx)
         return [*own[:-1], *GLOBAL_FLAGS, *own[-1:]]
 
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Its arguments as the usage shows them; those without a name are not for people."""
+        return [piece for piece in super().collect_usage_pieces(ctx) if piece]
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Raises UsageError for an unknown flag, with the nearest known one."""
         spelled = spell_flags(self.get_params(ctx), args, mixed=self.allow_interspersed_args)
