@@ -122,11 +122,33 @@ def test_a_batch_of_units_starts_through_a_jump_host(fleet: Fleet, through_m1: P
     assert sum(counts.values()) == 11
     assert min(counts.values()) >= 3
 
+    # Each machine is shown by its own address, not by the one that leads to it.
+    shown = {ip for _, ip, _ in fleet.run("list-machines", "--no-legend").rows}
+    assert shown == {machine.address for machine in fleet.lab.machines()}
+
     known = sorted(through_m1.read_text().split()[::3])
     assert set(known) == {machine.address for machine in fleet.lab.machines()}
     (through_m1.parent / "config").unlink()
     silent = fleet.run("reconcile", code=4).err
     assert "m1" not in silent and "m2" in silent and "m3" in silent
+
+
+def test_the_key_of_a_jump_host_is_checked(fleet: Fleet, through_m1: Path) -> None:
+    """F-031: fleet's tunnel was checked as strictly as what it led to."""
+    for _ in ("unknown", "changed"):
+        refused = fleet.run("list-machines", code=None)
+        assert refused.err.count("host key not trusted") == 3
+        assert refused.out.count("\n") <= 1
+        at = {machine.name: machine.address for machine in fleet.lab.machines()}
+        keys = fleet.lab.known_hosts_path.read_text().splitlines()
+        by_address = {line.split(",")[0]: line.split(" ", 1)[1] for line in keys}
+        swapped = {at["m1"]: at["m2"], at["m2"]: at["m2"], at["m3"]: at["m3"]}
+        through_m1.write_text("".join(f"{a} {by_address[b]}\n" for a, b in swapped.items()))
+        fleet.env["FLEETSSH_ACCEPT_NEW_HOST_KEYS"] = "true"
+    true = "".join(f"{address} {key}\n" for address, key in by_address.items())
+    through_m1.write_text(true)
+    assert len(fleet.run("list-machines", "--no-legend").rows) == 3
+    assert through_m1.read_text() == true
 
 
 def test_the_machine_of_a_unit_is_a_word_away(fleet: Fleet) -> None:
