@@ -1,13 +1,15 @@
-"""Finding the one machine that a verb is about, from the store alone: by unit, id prefix or host name."""
+"""Finding the machines that a verb is about, from the store alone: by unit, glob, id prefix or host name."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fleetssh.cli.session import Session
+from fleetssh.control.unitfiles import is_glob
 from fleetssh.core.errors import CommandError
 from fleetssh.core.model import MachineRecord, Reached, State, TargetState
-from fleetssh.core.names import mangle
+from fleetssh.core.names import glob_matches, mangle
 from fleetssh.inventory import Host
 
 PREFIX = "Unable to proceed: "
@@ -21,12 +23,15 @@ class Home:
     legend: str
 
 
-def homes_of(session: Session, state: State, name: str) -> tuple[Home, ...]:
+def homes_of(
+    session: Session, state: State, name: str, records: Mapping[str, MachineRecord] | None = None
+) -> tuple[Home, ...]:
     """The machines that a stored unit is on, by id: several for a global unit, none when it is nowhere.
 
-    Raises CommandError when its machine was never seen, or is no longer in the inventory.
+    Whoever asks for many units reads the ``records`` of the store once. Raises CommandError when its machine
+    was never seen, or is no longer in the inventory.
     """
-    records = session.store.machines()
+    records = session.store.machines() if records is None else records
     if state.wanted[name].unit.requirements.is_global:
         chosen = [r for r in records.values() if not r.lost and any(seen.name == name for seen in r.seen)]
     else:
@@ -45,6 +50,56 @@ def homes_of(session: Session, state: State, name: str) -> tuple[Home, ...]:
 
 def _legend(record: MachineRecord) -> str:
     return f"{record.machine_id[:8]}.../{record.address}"
+
+
+def find_homes(
+    session: Session, state: State, arguments: Sequence[str], only: Sequence[Host] = ()
+) -> dict[str, tuple[Home, ...]]:
+    """Each stored unit that the arguments name (globs work), and the machines that it is on; with ``only``,
+    those among them.
+
+    Raises CommandError, telling of every argument that is wrong: it names no unit, or one that is nowhere. A
+    glob passes over units that are nowhere, unless all are.
+    """
+    records = session.store.machines()
+    found: dict[str, tuple[Home, ...]] = {}
+    wrong = []
+    for argument in arguments:
+        try:
+            found |= _homes_by_unit(session, state, argument, only, records)
+        except CommandError as error:
+            wrong.append(error)
+    if wrong:
+        raise CommandError(
+            "\n".join(dict.fromkeys(error.message for error in wrong)),
+            hint=next((error.hint for error in wrong if error.hint), ""),
+        )
+    return found
+
+
+def _homes_by_unit(
+    session: Session,
+    state: State,
+    argument: str,
+    only: Sequence[Host],
+    records: Mapping[str, MachineRecord],
+) -> dict[str, tuple[Home, ...]]:
+    name = mangle(argument)
+    hits = [n for n in sorted(state.wanted) if (glob_matches(name, n) if is_glob(name) else n == name)]
+    if not hits:
+        raise CommandError(f"No unit matches {name}." if is_glob(name) else f"Unit {name} does not exist.")
+    found = {hit: homes_of(session, state, hit, records) for hit in hits}
+    if not any(found.values()):
+        what = f"No unit that {name} matches appears" if is_glob(name) else f"Unit {name} does not appear"
+        raise CommandError(f"{what} to be running.")
+    if only:
+        found = {hit: tuple(home for home in homes if home.host in only) for hit, homes in found.items()}
+        if not any(found.values()):
+            machines = " or ".join(host.name for host in only)
+            raise CommandError(
+                f"{name} is not on {machines}.", hint="'fleetssh list-units' shows what is where"
+            )
+    return {hit: homes for hit, homes in found.items() if homes}
 
 
 def find_machine(session: Session, word: str) -> Host | None:
@@ -118,6 +173,11 @@ def find_target(
             hint="use --machine or --unit",
         )
     return by_machine, words[1:]
+
+
+def find_machines(session: Session, words: Sequence[str]) -> tuple[Host, ...]:
+    """The machines that ``--machine`` options name. Raises CommandError for a word that names none."""
+    return tuple(_or_fail(find_machine(session, word), f"no machine is called {word}") for word in words)
 
 
 def _or_fail(host: Host | None, reason: str) -> Host:

@@ -51,7 +51,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "list-unit-files": Entry("files", "List the units there are and what is wanted of them."),
         "events": Entry("events", "Tell who did what, when and why."),
         "status": Entry("reach", "Show systemctl status of units."),
-        "journal": Entry("reach", "Show the journal of a unit."),
+        "journal": Entry("journal", "Show or follow the journal of units."),
         "ssh": Entry("reach", "Open a shell or run a command on a machine."),
     },
     "Passes": {

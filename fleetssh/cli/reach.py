@@ -1,4 +1,4 @@
-"""Verbs that reach into one machine: status, journal, ssh."""
+"""Verbs that reach into one machine: status, ssh."""
 
 from __future__ import annotations
 
@@ -18,31 +18,32 @@ from fleetssh.cli.session import Session
 from fleetssh.core.errors import CommandError, MachineError
 from fleetssh.core.names import mangle
 from fleetssh.inventory import Host
-from fleetssh.wire.remote import journal_command, plain_command, status_command
+from fleetssh.wire.remote import plain_command, status_command
 
 SSH_FAILED = 255
 """OpenSSH's exit status when it could not connect."""
 
-_port = click.option(
+port_option = click.option(
     "--ssh-port", type=click.IntRange(1, 65535), metavar="PORT", help="Connect to this port instead."
 )
 
 
 def _stream(session: Session, host: Host, command: str, port: int | None) -> int:
-    return session.carrier.stream(_at(host, port), command, pass_on, pass_on_error)
+    return session.carrier.stream(at_port(host, port), command, pass_on, pass_on_error)
+
+
+def at_port(host: Host, port: int | None) -> Host:
+    """``host`` with the port of ``--ssh-port``, if that was given."""
+    return replace(host, port=port) if port else host
 
 
 def _has_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _at(host: Host, port: int | None) -> Host:
-    return replace(host, port=port) if port else host
-
-
 @click.command(cls=Verb)
 @click.argument("units", nargs=-1, metavar="UNIT...")
-@_port
+@port_option
 @click.pass_obj
 def status(session: Session, units: tuple[str, ...], ssh_port: int | None) -> int:
     """Show 'systemctl status' of units, from the machines that they are on; ends with its exit code.
@@ -82,62 +83,12 @@ def _status(session: Session, host: Host, name: str, port: int | None, *, go_on:
 
 
 @click.command(cls=Verb)
-@click.argument("units", nargs=-1, metavar="UNIT")
-@click.option("-n", "--lines", type=click.IntRange(0), default=10, metavar="N", show_default=True,
-              help="How many of the latest lines.")  # fmt: skip
-@click.option("-f", "--f", "--follow", "follow", cls=Flag, default=False, help="Go on with new lines.")
-@click.option("-o", "--output", default="short", metavar="MODE", show_default=True, help="As in journalctl.")
-@click.option("--since", default="", metavar="TIME", help="As in journalctl.")
-@click.option("--until", default="", metavar="TIME", help="As in journalctl.")
-@click.option("--sudo", cls=Flag, default=False, help="Read the journal with sudo.")
-@_port
-@click.pass_obj
-def journal(
-    session: Session,
-    units: tuple[str, ...],
-    lines: int,
-    follow: bool,
-    output: str,
-    since: str,
-    until: str,
-    sudo: bool,
-    ssh_port: int | None,
-) -> int:
-    """Show the journal of UNIT, from the machine that it is on."""
-    if len(units) != 1:
-        raise CommandError("One unit file must be provided.")
-    state = session.store.load()
-    name = mangle(units[0])
-    if name not in state.wanted:
-        raise CommandError(f"Unit {name} does not exist.")
-    if state.wanted[name].unit.requirements.is_global:
-        raise CommandError(
-            f"Unable to retrieve journal of global unit {name}.",
-            hint=f"ask one of its machines: fleetssh ssh MACHINE -- journalctl -u {name}",
-        )
-    homes = homes_of(session, state, name)
-    if not homes:
-        raise CommandError(f"Unit {name} does not appear to be running.")
-    host = homes[0].host
-    command = journal_command(
-        name,
-        lines=lines,
-        follow=follow,
-        output=output,
-        sudo=sudo or host.become,
-        since=since,
-        until=until,
-    )
-    return _stream(session, host, command, ssh_port)
-
-
-@click.command(cls=Verb)
 @click.argument("words", nargs=-1, metavar="{MACHINE|UNIT} [COMMAND...]")
 @click.option("--machine", default="", metavar="ID", help="A machine by its id's beginning or its host name.")
 @click.option("--unit", default="", metavar="UNIT", help="The machine that a unit is on.")
 @click.option("-A", "--A", "--forward-agent", "forward_agent", cls=Flag, default=False,
               help="Let the machine use your SSH agent.")  # fmt: skip
-@_port
+@port_option
 @click.pass_obj
 def ssh(
     session: Session,
@@ -153,7 +104,7 @@ def ssh(
     of the command come after '--'.
     """
     host, command = find_target(session, words, machine, unit)
-    host = _at(host, ssh_port)
+    host = at_port(host, ssh_port)
     if command and not forward_agent and not _has_terminal():
         source = sys.stdin.fileno()
         return session.carrier.stream(host, plain_command(command), pass_on, pass_on_error, source)

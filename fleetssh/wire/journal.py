@@ -81,8 +81,8 @@ def follow_command(ask: Ask, after: Place | None) -> str:
     """Reads the entries after a place and goes on with new ones: all that there are, not the latest ten.
 
     Without a place it begins with the first of ``ask.since``. A journal that forgot the place's boot (it was
-    in memory, and the machine was rebooted) holds only newer entries: it says ``FORGOT`` and begins with them.
-    Raises CommandError as ``read_command`` does.
+    in memory, and the machine was rebooted) holds only newer entries: it says ``FORGOT`` and begins with
+    them. Raises CommandError as ``read_command`` does.
     """
     options = ["--follow", "--no-tail", *_options(ask)]
     if after is None:
@@ -245,4 +245,3 @@ def read_customs(data: bytes) -> Customs:
     names = tuple(months.decode("utf-8", "replace").split(";"))
     colon = re.match(rb"\S+[+-]\d\d:\d\d\s", stamp) is not None
     return Customs(base64.b64decode(zone), names if len(names) == len(MONTHS) else MONTHS, colon)
-

@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from fleetssh.wire.quoting import quote, words
 
 GUARD = (
-    "exec 3<&0; {} & reader=$!; "
-    "{{ cat <&3; kill $reader; }} >/dev/null 2>&1 & helpers=$!; {}"
+    "exec 3<&0; helpers=; {} & reader=$!; {}"
+    '{{ cat <&3; kill $reader $helpers; }} >/dev/null 2>&1 & helpers="$helpers $!"; '
     "wait $reader; status=$?; kill $helpers 2>/dev/null; exit $status"
 )
-"""The watcher reads standard input by another name, as shells give their background an empty one."""
+"""The watcher reads standard input by another name, as shells give their background an empty one. It ends
+everything by itself, as sshd ends the shell when the connection breaks off."""
 
 BEAT_SECONDS = 2
 BEAT = b"\0"
 BEATING = (
-    f"{{ while printf '\\0' >&2; do sleep {BEAT_SECONDS} 2>/dev/null; done; }} >/dev/null 3<&- & "
-    'helpers="$helpers $!"; '
+    "{ trap 'kill $! 2>/dev/null; exit' TERM; "
+    f"while printf '\\0' >&2; do sleep {BEAT_SECONDS} 2>/dev/null & wait; done; }} >/dev/null 3<&- & "
+    "helpers=$!; "
 )
 """What sleeps holds none of our streams: it would keep the session open after the command's end."""
 

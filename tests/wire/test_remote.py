@@ -40,7 +40,7 @@ def test_status_names_the_unit_whatever_it_is_called(programs: dict[str, str]) -
 def test_the_journal_is_asked_as_fleet_did(programs: dict[str, str]) -> None:
     command = journal_command(NAME, lines=7, follow=False, output="cat", sudo=False, since="1 hour ago")
     assert run(command, programs) == [
-        "--unit", NAME, "--no-pager", "-n", "7", "--output", "cat", "--since", "1 hour ago",
+        "--unit", NAME, "--no-pager", "-n", "7", "--output", "cat", "--since=1 hour ago",
     ]  # fmt: skip
 
 
