@@ -38,6 +38,8 @@ def problem(report: UnitReport, done: Pass, waited: float = 0.0) -> tuple[list[s
             return [f"{line}; 'fleetssh status {name}' shows more"], Exit.UNIT
         case Verdict.STOPPING:
             return _stopping(report, machine, done), Exit.UNIT
+        case Verdict.MISSING if awaited := _awaited_host(name, machine, done):
+            return _waiting(name, machine, awaited), Exit.MACHINE
         case Verdict.MISSING:
             return _missing(report, machine, done), Exit.UNIT
         case _:
@@ -83,19 +85,28 @@ def _refused(name: str, host: str, done: Pass) -> str:
     return "; ".join(line for outcome in jobs for line in outcome.message.splitlines() if name in line)
 
 
+def _awaited_host(name: str, machine: Machine, done: Pass) -> str:
+    """The host in doubt that had a unit last and may still run it, or nothing."""
+    is_global = name in done.plan.layout.globals_on.get(machine.id, ())
+    host = done.survey.in_doubt().get(name, "")
+    return "" if is_global or host == machine.host else host
+
+
+def _waiting(name: str, machine: Machine, host: str) -> list[str]:
+    return [
+        f"Unit {name} waits: {host}, which had it last, does not answer, and it may still run there",
+        f"  it is started on {machine.legend} when {host} answers or is lost",
+    ]
+
+
 def _missing(report: UnitReport, machine: Machine, done: Pass) -> list[str]:
     name = report.name
     if name in done.withheld:
         return [withheld_line(name)]
-    doubted = done.survey.in_doubt().get(name, machine.host)
-    if doubted != machine.host:
-        return [
-            f"Unit {name} waits: {doubted}, which had it last, does not answer, and it may still run there",
-            f"  it is started on {machine.legend} when {doubted} answers or is lost",
-        ]
     sighting = done.sightings.get(machine.host)
     if isinstance(sighting, Reached) and name in sighting.occupied:
-        return [occupied_line(name, machine, sighting.occupied[name])]
+        line = occupied_line(name, machine, sighting.occupied[name])
+        return [f"{line}; the next pass leaves that machine out"]
     if isinstance(sighting, Reached) and name in sighting.strangers:
         return [f"Unit {name} cannot go on {machine.legend}: a file of that name is not ours and in the way"]
     if trouble := _trouble(done, machine.host, name):
@@ -110,10 +121,7 @@ def _missing(report: UnitReport, machine: Machine, done: Pass) -> list[str]:
 
 def occupied_line(name: str, machine: Machine, path: str) -> str:
     """That a machine cannot take a unit because its own system has one by that name."""
-    return (
-        f"Unit {name} cannot go on {machine.legend}: it has a unit of its own, {path}; "
-        "the next pass leaves that machine out"
-    )
+    return f"Unit {name} cannot go on {machine.legend}: it has a unit of its own, {path}"
 
 
 def _trouble(done: Pass, host: str, name: str) -> Outcome | None:
