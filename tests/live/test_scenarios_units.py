@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.conftest import Fleet
+from tests.live.conftest import Fleet, wait_for
 from tests.live.outside import main_pid, pinned, service
 from tests.live.walking import running, unit_files
 
@@ -147,6 +147,22 @@ def test_systemd_starts_what_a_unit_wants(fleet: Fleet) -> None:
     fleet.run("stop", "app")
     assert stand() == [(down, "loaded"), (down, "loaded")]
     assert fleet.run("reconcile").out == ""
+
+
+def test_stop_stops_what_an_interrupted_start_began(fleet: Fleet) -> None:
+    """Beside F-028: the controller was told to end while it waited for the unit."""
+    ready = '/bin/sh -c "sleep 2; systemd-notify --ready; exec sleep infinity"'
+    fleet.unit("slow.service", pinned("m1", "Type=notify", "NotifyAccess=all", command=ready))
+    starting = fleet.popen("start", "slow")
+    host = fleet.witness("m1")
+    wait_for(lambda: host.run("systemctl is-active slow").stdout == "activating\n", what="its start")
+    starting.terminate()
+    starting.communicate()
+    stopped = fleet.run("stop", "slow", code=None)
+    if stopped.code:  # what was begun there is still under way, and it says so
+        assert "Unit slow.service still runs" in stopped.err
+        wait_for(lambda: fleet.run("reconcile", code=None).code == 0, what="a pass that could do its work")
+    assert host.run("systemctl is-active slow").stdout in ("inactive\n", "failed\n")
 
 
 def test_unit_files_are_listed_in_order(fleet: Fleet) -> None:
