@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
 
 from fleetssh.cli import exits
+from fleetssh.cli.examples import EXAMPLES, Example
 from fleetssh.cli.flags import GLOBAL_FLAGS
 from fleetssh.cli.main import SECTIONS, program
 
@@ -30,7 +31,7 @@ unit that it fits.
 def render() -> str:
     """The whole page."""
     root = click.Context(program, info_name="fleetssh")
-    parts = [INTRODUCTION, *_contents()]
+    parts = [INTRODUCTION, *_examples(EXAMPLES["fleetssh"]), *_contents()]
     for title, entries in SECTIONS.items():
         parts.append(f"## {title}\n")
         for name in entries:
@@ -55,6 +56,7 @@ def _command(command: click.Command, ctx: click.Context) -> Iterator[str]:
     yield f"### {ctx.command_path}\n"
     yield f"```\n{ctx.command_path} {usage}\n```\n"
     yield from _prose(command.help or "")
+    yield from _examples(EXAMPLES.get(ctx.command_path.removeprefix("fleetssh "), ()))
     own = [p for p in command.params if isinstance(p, click.Option) and not p.hidden]
     if own:
         yield from _table(("option", "meaning"), (_option(option, ctx) for option in own))
@@ -71,6 +73,14 @@ def _prose(text: str) -> Iterator[str]:
             yield "\n".join(["```", *rest, "```"]) + "\n"
         else:
             yield " ".join([first, *rest]) + "\n"
+
+
+def _examples(examples: Sequence[Example]) -> Iterator[str]:
+    if examples:
+        width = max(len(line) for line, _ in examples)
+        yield (
+            "\n".join(["```", *(f"{line:<{width}}  # {purpose}" for line, purpose in examples), "```"]) + "\n"
+        )
 
 
 def _option(option: click.Option, ctx: click.Context) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import click
 from fleetssh import __version__
 from fleetssh.cli.flags import Verb
 from fleetssh.cli.output import say
+from fleetssh.core.errors import UsageError
 
 
 @click.command(cls=Verb)
@@ -16,15 +17,19 @@ def version() -> None:
 
 
 @click.command(cls=Verb)
-@click.argument("command", required=False)
+@click.argument("words", nargs=-1, metavar="[COMMAND]")
 @click.pass_context
-def help(ctx: click.Context, command: str | None) -> None:
+def help(ctx: click.Context, words: tuple[str, ...]) -> None:
     """Show the help of COMMAND, or the list of all commands."""
-    root = ctx.find_root()
-    if command is None:
-        say(*root.get_help().splitlines())
-        return
-    assert isinstance(root.command, click.Group)
-    _, found, _ = root.command.resolve_command(root, [command])
-    if found is not None:
-        say(*click.Context(found, info_name=found.name, parent=root).get_help().splitlines())
+    shown = ctx.find_root()
+    rest = list(words)
+    while rest:
+        command = shown.command
+        if not isinstance(command, click.Group):
+            raise UsageError(
+                f'"{shown.command_path}" has no command "{rest[0]}"', f"try: fleetssh help {shown.info_name}"
+            )
+        _, found, rest = command.resolve_command(shown, rest)
+        if found is not None:
+            shown = click.Context(found, info_name=found.name, parent=shown)
+    say(*shown.get_help().splitlines())

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from fleetssh.cli.flags import Flag, Shaped, spell_flags
+from fleetssh.cli.flags import Flag, Shaped, is_long_letter, spell_flags
 from fleetssh.cli.session import Session
 from fleetssh.core.names import SUFFIXES
 
@@ -102,7 +102,7 @@ def _flags(ctx: click.Context) -> Items:
     for param in ctx.command.get_params(ctx):
         if isinstance(param, click.Option) and not param.hidden:
             for name in param.opts:
-                if not (name.startswith("--") and len(name) == len("--x")):
+                if not is_long_letter(name):
                     yield CompletionItem(name, help=param.help)
 
 
@@ -211,8 +211,15 @@ def _paths(_: _Place, current: str) -> Items:
 
 
 def _verbs(place: _Place, current: str) -> Items:
-    root = place.ctx.find_root()
-    yield from root.command.shell_complete(root, current)
+    """Commands, and behind one that has commands of its own, those."""
+    ctx = place.ctx.find_root()
+    for word in place.words:
+        found = ctx.command.get_command(ctx, word) if isinstance(ctx.command, click.Group) else None
+        if found is None:
+            return
+        ctx = click.Context(found, parent=ctx)
+    if isinstance(ctx.command, click.Group):
+        yield from ctx.command.shell_complete(ctx, current)
 
 
 _SOURCES: dict[str, Callable[[_Place, str], Items]] = {

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from fleetssh.cli.examples import EXAMPLES
 from fleetssh.cli.session import Session
 from fleetssh.core.errors import UsageError
 
@@ -44,11 +46,12 @@ class Flag(click.Option):
         return max(self.opts, key=len)
 
     def get_help_record(self, _ctx: click.Context) -> tuple[str, str] | None:
-        """The names that people type; ``--f`` beside ``-f`` is left out."""
-        return ", ".join(name for name in self.opts if not _is_long_letter(name)), self.help or ""
+        """Its names alone: people write the value only where it is ``false``."""
+        return ", ".join(name for name in self.opts if not is_long_letter(name)), self.help or ""
 
 
-def _is_long_letter(name: str) -> bool:
+def is_long_letter(name: str) -> bool:
+    """Whether ``name`` is fleet's ``--f`` beside ``-f``: understood, and shown nowhere."""
     return name.startswith("--") and len(name) == len("--x")
 
 
@@ -111,9 +114,20 @@ def _global(kind: type[click.Option], *names: str, **attrs: Any) -> click.Option
 
 GLOBAL_FLAGS: tuple[click.Option, ...] = (
     _global(click.Option, "--inventory", metavar="PATH", help="Inventory file or folder (./inventory.yml)."),
-    _global(click.Option, "--state", metavar="PATH", help="SQLite file of the cluster's state."),
-    _global(click.Option, "--cluster", metavar="NAME", help="Which cluster's state (default)."),
-    _global(click.Option, "--forks", type=click.IntRange(1), metavar="N", help="Machines at a time (50)."),
+    _global(
+        click.Option,
+        "--state",
+        metavar="PATH",
+        help="SQLite file of the cluster's state (~/.local/state/fleetssh/CLUSTER/state.db).",
+    ),
+    _global(click.Option, "--cluster", metavar="NAME", help="Name of the cluster, for its state (default)."),
+    _global(
+        click.Option,
+        "--forks",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Visit at most N machines at a time (50).",
+    ),
     _global(
         click.Option,
         "--lost-after-looks",
@@ -136,13 +150,30 @@ GLOBAL_FLAGS: tuple[click.Option, ...] = (
         metavar="S",
         help="Seconds for an SSH connection to come up (5).",
     ),
-    _global(click.Option, "--ssh-username", metavar="USER", help="Login name on every machine."),
-    _global(click.Option, "--known-hosts-file", metavar="PATH", help="Host keys of every machine."),
+    _global(
+        click.Option,
+        "--ssh-username",
+        metavar="USER",
+        help="Login name on every machine, instead of the inventory's.",
+    ),
+    _global(
+        click.Option,
+        "--known-hosts-file",
+        metavar="PATH",
+        help="File of the machines' host keys, instead of the inventory's.",
+    ),
     _global(Flag, "--accept-new-host-keys", help="Trust the host key of a machine on first use."),
     _global(Flag, "--strict-host-key-checking", help="Always on; see --accept-new-host-keys."),
-    _global(Flag, "--debug", help="Log lines on standard error, and where an internal error came from."),
+    _global(
+        Flag, "--debug", help="Print log lines on standard error, and the traceback of an internal error."
+    ),
 )
 """Every one can also be set as FLEETSSH_<FLAG> or FLEETCTL_<FLAG>; an empty value counts as none."""
+
+EXAMPLE_COLUMNS = 48
+"""For the command line of an example; what it is for goes beside it, or below a longer one."""
+
+_LONG_LETTER = re.compile(r"--\w, ")
 
 HELP_NAMES = {"help_option_names": ["-h", "--h", "--help"]}
 
@@ -169,6 +200,13 @@ class Shaped(click.Command):
         except click.NoSuchOption as error:
             raise UsageError(f"unknown flag: {error.option_name}", _advice(self, ctx, error)) from None
 
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """What it is for, then examples."""
+        super().format_help_text(ctx, formatter)
+        if examples := EXAMPLES.get(self.name or ""):
+            with formatter.section("Examples"):
+                formatter.write_dl(examples, col_max=EXAMPLE_COLUMNS)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Its own flags, then the global ones."""
         for title, chosen in (("Options", False), ("Global options", True)):
@@ -176,7 +214,7 @@ class Shaped(click.Command):
             shown = [p for p in found if isinstance(p, click.Option) and not p.hidden]
             records = [record for p in shown if (record := p.get_help_record(ctx))]
             with formatter.section(title):
-                formatter.write_dl(records)
+                formatter.write_dl([(_LONG_LETTER.sub("", names), text) for names, text in records])
 
 
 class Verb(Shaped):

@@ -60,7 +60,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "why": Entry("passes", "Tell why a unit is where it is, or nowhere."),
     },
     "More": {
-        "lab": Entry("lab", "A throw-away cluster of real systemd machines on this computer."),
+        "lab": Entry("lab", "Make a throw-away cluster of real systemd machines on this computer."),
         "completion": Entry("completion", "Print a script that makes your shell complete commands."),
         "version": Entry("about", "Print the version."),
         "help": Entry("about", "Show the help of a command."),
@@ -135,8 +135,8 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     name="fleetssh",
     invoke_without_command=True,
     context_settings=HELP_NAMES,
-    epilog="Every global option can be set in the environment as FLEETSSH_<OPTION> or FLEETCTL_<OPTION>, and "
-    "given before or after the command.",
+    epilog="'fleetssh help COMMAND' explains a command. Every global option can be set in the environment as "
+    "FLEETSSH_<OPTION> or FLEETCTL_<OPTION>, and given before or after the command.",
 )
 @click.option("-v", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
               help="Print the version.")  # fmt: skip

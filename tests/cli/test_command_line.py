@@ -1,5 +1,6 @@
 """The shape of a command line: verbs, flags, environment; nothing here visits a machine."""
 
+import shlex
 import subprocess
 import sys
 
@@ -7,8 +8,9 @@ import click
 import pytest
 
 from fleetssh import __version__
+from fleetssh.cli.examples import EXAMPLES
 from fleetssh.cli.flags import GONE, Flag, spell_flags
-from fleetssh.cli.main import ENTRIES, SECTIONS
+from fleetssh.cli.main import ENTRIES, SECTIONS, program
 from fleetssh.cli.session import Session, Settings
 
 OPTIONS = [
@@ -88,6 +90,34 @@ def test_every_verb_explains_itself_and_the_global_flags(fleetssh, verb):
     assert ran.out == fleetssh("help", verb).out
     assert ran.out.startswith(f"Usage: fleetssh {verb} ")
     assert "Global options:" in ran.out and "--accept-new-host-keys" in ran.out
+
+
+def test_help_finds_commands_of_commands(fleetssh):
+    assert fleetssh("help", "lab", "kill").out == fleetssh("lab", "kill", "--help").out
+
+
+@pytest.mark.parametrize("words", ["nosuchcommand", "lab nosuchcommand", "start nosuchcommand"])
+def test_help_for_what_is_no_command_is_a_usage_error(fleetssh, words):
+    ran = fleetssh("help", *words.split())
+    assert (ran.code, ran.out) == (2, "")
+    assert "nosuchcommand" in ran.err and "\n  " in ran.err
+
+
+@pytest.mark.parametrize(
+    "line", [line for examples in EXAMPLES.values() for line, _ in examples if not line.startswith("*")]
+)
+def test_the_examples_of_the_help_can_be_typed(line):
+    _, _, said = line.strip(')"').partition("fleetssh ")
+    ctx = click.Context(program, obj=Session({}))
+    _, command, words = program.resolve_command(ctx, shlex.split(said))
+    while isinstance(command, click.Group):
+        _, command, words = command.resolve_command(ctx, words)
+    assert command is not None
+    command.make_context(command.name, words, parent=ctx).close()
+
+
+def test_only_commands_have_examples():
+    assert set(EXAMPLES) <= {"fleetssh", *ENTRIES}
 
 
 def test_a_verb_stands_in_one_section_only():

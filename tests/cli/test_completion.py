@@ -56,6 +56,8 @@ def test_verbs(offered):
     assert offered("fleetssh ") == list(ENTRIES)
     assert offered("fleetssh --debug --forks 3 list-unit") == ["list-units", "list-unit-files"]
     assert offered("fleetssh help j") == ["journal"]
+    assert offered("fleetssh help lab ki") == ["kill"]
+    assert offered("fleetssh help journal ") == []
     assert offered("fleetssh lab ki") == ["kill"]
     assert offered("fleetssh nosuchverb ") == []
 
