@@ -74,9 +74,9 @@ def _since(_: click.Context, __: click.Parameter, value: str) -> float | None:
 @click.option("-n", "--lines", type=click.IntRange(1), default=LINES, metavar="N", show_default=True,
               help=f"At most the latest N ({HISTORY_LIMIT} are kept).")  # fmt: skip
 @click.option("-r", "--reverse", cls=Flag, default=False, help="Show the newest first.")
-@click.option("--unit", default="", metavar="GLOB", help="Only what is about units named so.")
-@click.option("--machine", default="", metavar="NAME", help="Only what is about a machine, by host name or "
-              "the beginning of its id.")  # fmt: skip
+@click.option("--unit", default="", metavar="UNIT", help="Only what is about UNIT; globs work.")
+@click.option("--machine", default="", metavar="MACHINE", help="Only what is about a machine, by host "
+              "name or the beginning of its id.")  # fmt: skip
 @click.option(
     "--kind", "kinds", type=click.Choice(KINDS), multiple=True, help="Only this kind; may be repeated."
 )

@@ -116,12 +116,17 @@ def listing_options(
     """Gives a listing verb its options, and hands it what they say as ``listing``. A field that there is not
     is told before anything else happens."""
     more = ", ".join(name for name in columns if name not in default.split(","))
+    also = f"; there are also {more}" if more else ""
+
+    def begun(_ctx: click.Context, _param: click.Parameter, word: str) -> list[str]:
+        before, comma, _ = word.rpartition(",")
+        return [before + comma + name for name in columns if name not in before.split(",")]
 
     def decorate(function: Callable[..., Result]) -> Callable[..., Result]:
         @output_option
-        @click.option("--fields", metavar="A,B,...",
+        @click.option("--fields", metavar="A,B,...", shell_complete=begun,
                       help=f"Columns of the table [default: {default}] or keys of the objects "
-                      f"[default: all]; there are also {more}.")  # fmt: skip
+                      f"[default: all]{also}.")  # fmt: skip
         @click.option("--no-legend", cls=Flag, default=False, help="Leave the header of the table out.")
         @click.option("-l", "--l", "--full", "full", cls=Flag, default=False,
                       help="Show whole ids and hashes.")  # fmt: skip

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import sys
-import threading
-from collections.abc import Iterator
 
 import click
-
-QUIET_SECONDS = 1.0
-"""Work shorter than this shows no progress: a line that flashes by tells nobody anything."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
@@ -42,30 +36,6 @@ def pass_on_error(data: bytes) -> None:
 def printable(line: str) -> str:
     """``line`` without control characters (but tabs): what a machine says must not steer a terminal."""
     return _CONTROL.sub("�", line)
-
-
-@contextlib.contextmanager
-def progress(text: str) -> Iterator[None]:
-    """Shows ``text`` and a spinner while the body runs, on a terminal and only when it takes long."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    shown = contextlib.ExitStack()
-
-    def show() -> None:
-        from rich.console import Console  # costs 100 ms to import
-
-        shown.enter_context(Console(stderr=True).status(text))
-
-    timer = threading.Timer(QUIET_SECONDS, show)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()
-        shown.close()
 
 
 def has_screen() -> bool:

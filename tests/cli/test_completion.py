@@ -98,6 +98,16 @@ def test_nothing_is_offered_for_a_value_that_is_free(offered, cluster):
 def test_choices(offered):
     assert offered("fleetssh completion ") == list(SCRIPTS)
     assert offered("fleetssh completion z") == ["zsh"]
+    assert offered("fleetssh plan -o ") == ["table", "json", "yaml"]
+
+
+def test_fields_one_after_the_other(offered):
+    assert offered("fleetssh list-units --fields un") == ["unit"]
+    assert offered("fleetssh list-units --fields=unit,a") == [
+        "--fields=unit,active",
+        "--fields=unit,age",
+        "--fields=unit,age_seconds",
+    ]
 
 
 # ---------------------------------------------------------------- units, machines, paths
