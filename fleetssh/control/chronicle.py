@@ -34,6 +34,7 @@ UNTOLD = frozenset({Action.RELOAD, Action.NOTE})
 """Steps that change nothing that anybody would look for."""
 
 NOWHERE = "nowhere"
+CUT = "..."
 
 TOOK = ", took "
 """Before the duration of a pass, which is not part of what it has to say."""
@@ -56,10 +57,11 @@ def command_events(
 ) -> tuple[Event, ...]:
     """One event for each unit that a command changed, sorted by unit: the verb and its arguments as they were
     typed, and what is different now."""
-    typed = _cut(" ".join((author.verb, *arguments)))
+    words = " ".join((author.verb, *arguments))
+    typed = _cut(words.encode("utf-8", "backslashreplace").decode(), TYPED_LIMIT)  # it may be no text at all
     changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     return tuple(
-        Event(at, author.who, COMMAND, name, f"{typed}: {_difference(before.get(name), after.get(name))}")
+        _event(at, author.who, COMMAND, name, f"{typed}: {_difference(before.get(name), after.get(name))}")
         for name in changed
     )
 
@@ -72,7 +74,7 @@ def health_events(
     ``before`` is what the store remembered, ``after`` what is true of the inventory's hosts now.
     """
     return tuple(
-        Event(at, who, HEALTH, host, text[:TEXT_LIMIT])
+        _event(at, who, HEALTH, host, text)
         for host in sorted(before.keys() | after.keys())
         if (text := _health_change(before.get(host), after.get(host)))
     )
@@ -92,7 +94,9 @@ def _health_change(old: MachineRecord | None, new: MachineRecord | None) -> str:
 def move_events(who: str, moves: Sequence[Move], at: float) -> tuple[Event, ...]:
     """One event for each change of the schedule, in the order of ``moves``; machines by their whole ids."""
     return tuple(
-        Event(at, who, MOVE, move.unit, f"{move.before or NOWHERE} -> {move.after or NOWHERE}: {move.reason}")
+        _event(
+            at, who, MOVE, move.unit, f"{move.before or NOWHERE} -> {move.after or NOWHERE}: {move.reason}"
+        )
         for move in moves
     )
 
@@ -111,7 +115,7 @@ def pass_events(who: str, done: Pass, seconds: float, at: float) -> tuple[Event,
     if not (told or layout.moves or layout.unplaced or health_events(who, stored, done.records, at)):
         return ()
     told.append((PASS, "", f"{_summary(done)}{TOOK}{seconds:.1f} s"))
-    return tuple(Event(at, who, kind, subject, text[:TEXT_LIMIT]) for kind, subject, text in told)
+    return tuple(_event(at, who, kind, subject, text) for kind, subject, text in told)
 
 
 def news(events: Sequence[Event], latest: Sequence[Event]) -> Sequence[Event]:
@@ -141,17 +145,20 @@ def about_machine(event: Event, word: str, records: Mapping[str, MachineRecord])
     return event.kind in (STEP, TROUBLE) and head in hosts
 
 
+def _event(at: float, who: str, kind: str, subject: str, text: str) -> Event:
+    return Event(at, who, kind, subject, _cut(text, TEXT_LIMIT))
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - len(CUT)]}{CUT}"
+
+
 def _gist(event: Event) -> tuple[str, str, str]:
     text = event.text.rpartition(TOOK)[0] if event.kind == PASS else event.text
     return event.kind, event.subject, text
 
 
 # ---------------------------------------------------------------- commands
-
-
-def _cut(text: str) -> str:
-    text = text.encode("utf-8", "backslashreplace").decode()  # what was typed may be no text at all
-    return text if len(text) <= TYPED_LIMIT else f"{text[: TYPED_LIMIT - 3]}..."
 
 
 def _difference(old: Wanted | None, new: Wanted | None) -> str:
