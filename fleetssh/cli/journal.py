@@ -17,12 +17,13 @@ from fleetssh.cli.flags import Flag, Verb
 from fleetssh.cli.output import note, pass_on, pass_on_error, printable
 from fleetssh.cli.reach import at_port, port_option
 from fleetssh.cli.session import Session
-from fleetssh.control.following import Feed, Finding, Reading, Remark, follow, go_on
+from fleetssh.control.following import Remark, follow, go_on
+from fleetssh.control.reading import Feed, Finding, Reading
 from fleetssh.control.unitfiles import is_glob
 from fleetssh.core.errors import CommandError, FleetError, UsageError
 from fleetssh.core.journal import Line
 from fleetssh.wire.journal import Ask, customs_command, read_customs
-from fleetssh.wire.remote import journal_command
+from fleetssh.wire.remote import BEAT_SECONDS, journal_command
 
 LINES = 10
 """fleet's: how many of the latest lines unless somebody says since when."""
@@ -215,12 +216,9 @@ def _tell(findings: Sequence[Finding]) -> int:
 
 def _follow(session: Session, feeds: Sequence[Feed], wish: Wish, show: Show) -> int:
     """Shows the latest lines, then goes on until somebody ends it; the code for what cannot be followed."""
-    patience, began, limit = _patience(session), clock.now(), wish.ask.lines
-    if limit == 0:
-        # The latest line tells where to go on, though it is not shown.
-        feeds = [replace(feed, ask=replace(feed.ask, lines=1)) for feed in feeds]
-    reading = Reading(session.carrier, feeds, patience)
-    _show_read(reading, limit, show)
+    patience, began = _patience(session), clock.now()
+    reading = Reading(session.carrier, feeds, patience, start=True)
+    _show_read(reading, wish.ask.lines, show)
     code = _tell(reading.findings)
     if code and (code != Exit.MACHINE or all(finding.why for finding in reading.findings)):
         return code
@@ -271,7 +269,7 @@ class _Movements:
 
 
 def _patience(session: Session) -> float:
-    """How long a machine may be silent, in seconds: as long as it may take to connect."""
+    """How long a machine may be silent, in seconds: as long as it may take to connect, and two beats."""
     from fleetssh.hosts.over_fabric import CONNECT_SECONDS
 
-    return session.settings.connect_timeout or CONNECT_SECONDS
+    return (session.settings.connect_timeout or CONNECT_SECONDS) + 2 * BEAT_SECONDS

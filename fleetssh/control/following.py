@@ -1,4 +1,4 @@
-"""Journals of many machines as one sequence: read to their ends, or followed through every break."""
+"""Journals of many machines followed as one sequence, through every break."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from fleetssh import clock
+from fleetssh.control.reading import QUEUED, Feed, Finding, place_of, why_not
 from fleetssh.core.errors import FleetError
-from fleetssh.core.journal import Entry, Line, Window, merge
+from fleetssh.core.journal import Line, Window
 from fleetssh.hosts import Carrier
-from fleetssh.inventory import Host
-from fleetssh.wire.journal import FORGOT, Ask, EntryReader, Place, follow_command, read_command
-from fleetssh.wire.remote import BEAT, BEAT_SECONDS
-
-QUEUED = 4
-"""Pieces (at most 256 KiB each) that wait for whoever prints, a machine: a flood waits on its machine."""
+from fleetssh.wire.journal import EntryReader, catch_up_command, follow_command
+from fleetssh.wire.remote import BEAT
 
 HOLD_SECONDS = 0.3
 """How long a followed line waits for older ones of other machines: nobody notices it, and an answer from the
@@ -35,27 +32,6 @@ GIVE_UP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
-    """What is asked of one machine; ``after`` is where a follower goes on."""
-
-    host: Host
-    ask: Ask
-    after: Place | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """How the reading of one machine's journal ended: journalctl's exit code and complaints, or why the
-    machine could not be read (``code`` is ``None``). ``last`` is the last entry that came."""
-
-    feed: Feed
-    code: int | None = None
-    complaint: bytes = b""
-    why: str = ""
-    last: Entry | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Remark:
     """Something about a machine that is followed."""
 
@@ -65,76 +41,12 @@ class Remark:
 News: TypeAlias = "list[Line] | Remark"
 
 
-# ---------------------------------------------------------------- read to the end
-
-
-class Reading:
-    """The journals of several machines, asked for at once.
-
-    Memory is bounded: a machine's journal is read only as fast as its lines are taken. A thread a machine,
-    as merging needs the next line of each.
-    """
-
-    def __init__(self, carrier: Carrier, feeds: Sequence[Feed], silence_seconds: float) -> None:
-        self._carrier = carrier
-        self._feeds = feeds
-        self._silence = silence_seconds + 2 * BEAT_SECONDS
-        self._found: dict[int, Finding] = {}
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """How each ended, in the order of the feeds; complete when ``lines`` is."""
-        return tuple(finding for _, finding in sorted(self._found.items()))
-
-    def lines(self) -> Iterator[Line]:
-        """Every machine's lines in time order; a machine that cannot be read has none, and a finding."""
-        pieces: list[queue.Queue[list[Entry] | None]] = [queue.Queue(QUEUED) for _ in self._feeds]
-        for number, piece in enumerate(pieces):
-            threading.Thread(target=self._read, args=(number, piece), daemon=True).start()
-        return merge(_drain(f.host.name, p) for f, p in zip(self._feeds, pieces, strict=True))
-
-    def _read(self, number: int, pieces: queue.Queue[list[Entry] | None]) -> None:
-        feed = self._feeds[number]
-        reader, complaint, last = EntryReader(), bytearray(), None
-
-        def take(data: bytes) -> None:
-            nonlocal last
-            if entries := reader.feed(data):
-                last = entries[-1]
-                pieces.put(entries)
-
-        try:
-            command = read_command(feed.ask)
-            code = self._carrier.stream(
-                feed.host, command, take, complaint.extend, silence_seconds=self._silence
-            )
-            found = Finding(feed, code, bytes(complaint).replace(BEAT, b""), "", last)
-        except FleetError as error:
-            found = Finding(feed, None, b"", _with_name(feed, error), last)
-        self._found[number] = found
-        pieces.put(None)
-
-
-def _drain(host: str, pieces: queue.Queue[list[Entry] | None]) -> Iterator[Line]:
-    while (entries := pieces.get()) is not None:
-        for entry in entries:
-            yield Line(host, entry)
-
-
-def _with_name(feed: Feed, error: FleetError) -> str:
-    name = f"{feed.host.name}: "
-    return error.message if error.message.startswith(name) else name + error.message
-
-
-# ---------------------------------------------------------------- follow
-
-
 def go_on(finding: Finding, began: float) -> Feed:
-    """What to follow after a reading: on after its last entry; for a machine that could not be read, what it
-    wrote since ``began`` (seconds since the epoch), when it was asked."""
+    """What to follow after a reading: on after it; for a machine that could not be read, what it wrote since
+    ``began`` (seconds since the epoch), when it was asked."""
     feed = finding.feed
-    if finding.last is not None:
-        return replace(feed, after=Place(finding.last.cursor, finding.last.boot))
+    if finding.place is not None:
+        return replace(feed, after=finding.place)
     if finding.code is None and not feed.ask.since:
         return replace(feed, ask=replace(feed.ask, since=f"@{began:.0f}"))
     return feed
@@ -158,7 +70,7 @@ def follow(
 
     def start(batch: Sequence[Feed]) -> int:
         for number, feed in enumerate(batch, started):
-            follower = _Follower(carrier, feed, silence_seconds + 2 * BEAT_SECONDS, number, news, stop)
+            follower = _Follower(carrier, feed, silence_seconds, number, news, stop)
             threading.Thread(target=follower.run, daemon=True).start()
         return started + len(batch)
 
@@ -211,6 +123,7 @@ class _Follower:
     ) -> None:
         self._carrier = carrier
         self._feed = feed
+        self._name = feed.host.name
         self._silence_seconds = silence_seconds
         self._source = source
         self._news = news
@@ -234,48 +147,47 @@ class _Follower:
             return
 
     def _follow(self) -> str:
-        """One connection's worth; why it ended."""
-        self._reader, self._complaint = EntryReader(), b""
+        """One connection's worth: what was missed, then what comes. Why it ended."""
         try:
-            code = self._carrier.stream(
-                self._feed.host,
-                follow_command(self._feed.ask, self._feed.after),
-                self._take,
-                self._hear,
-                silence_seconds=self._silence_seconds,
-            )
+            # Whatever its code: journalctl --grep that finds nothing ends with 1.
+            self._stream(catch_up_command(self._feed.ask, self._feed.after))
+            code = self._stream(follow_command(self._feed.ask, self._feed.after))
         except FleetError as error:
-            return _with_name(self._feed, error)
-        return f"{self._feed.host.name}: journalctl ended there with exit code {code}"
+            return why_not(self._feed, error)
+        return f"{self._name}: journalctl ended there with exit code {code}"
+
+    def _stream(self, command: str) -> int:
+        self._reader, self._complaint = EntryReader(), b""
+        return self._carrier.stream(
+            self._feed.host, command, self._take, self._hear, silence_seconds=self._silence_seconds
+        )
 
     def _take(self, data: bytes) -> None:
         """Only what is on its way to the reader counts as come."""
-        if entries := self._reader.feed(data):
-            name = self._feed.host.name
-            self._put(_Event(self._source, tuple(Line(name, entry) for entry in entries)))
-            self._feed = replace(self._feed, after=Place(entries[-1].cursor, entries[-1].boot))
+        entries = self._reader.feed(data)
+        if self._reader.forgot:
+            self._reader.forgot = False
+            self._feed = replace(self._feed, after=None, ask=replace(self._feed.ask, since=""))
+            self._tell("it was rebooted and its journal did not outlive that; going on with the new boot")
+        if entries:
+            self._put(_Event(self._source, tuple(Line(self._name, entry) for entry in entries)))
+            self._feed = replace(self._feed, after=place_of(entries))
 
     def _hear(self, data: bytes) -> None:
-        name = self._feed.host.name
         if BEAT in data and self._silent_since is not None:
-            self._tell(f"{name}: back after {clock.monotonic() - self._silent_since:.0f} s")
+            self._tell(f"back after {clock.monotonic() - self._silent_since:.0f} s")
             self._silent_since = None
-        if FORGOT in data:
-            self._tell(
-                f"{name}: it was rebooted and its journal did not outlive that; going on with the first line "
-                "of the new boot"
-            )
-        *lines, self._complaint = (self._complaint + data.translate(None, BEAT + FORGOT)).split(b"\n")
+        *lines, self._complaint = (self._complaint + data.replace(BEAT, b"")).split(b"\n")
         for line in lines:
-            self._tell(f"{name}: {line.decode('utf-8', 'replace')}")
+            self._tell(line.decode("utf-8", "replace"))
 
     def _tell_silent(self, why: str) -> None:
         if self._silent_since is None:
             self._silent_since = clock.monotonic()
-            self._tell(f"{why}; trying until it is back")
+            self._put(_Event(self._source, remark=f"{why}; trying until it is back"))
 
-    def _tell(self, remark: str) -> None:
-        self._put(_Event(self._source, remark=remark))
+    def _tell(self, what: str) -> None:
+        self._put(_Event(self._source, remark=f"{self._name}: {what}"))
 
     def _put(self, event: _Event) -> None:
         while not self._stop.is_set():

@@ -16,8 +16,8 @@ BEGIN = b"FLEETSSH journal\n"
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
-FORGOT = b"\1"
-"""On standard error: the journal no longer knows the boot that is to be gone on from."""
+FORGOT = b"FLEETSSH forgot\n"
+"""The journal no longer knows the boot that is to be gone on from."""
 
 FIELDS = (
     "MESSAGE", "SYSLOG_IDENTIFIER", "_COMM", "_PID", "SYSLOG_PID", "_SOURCE_REALTIME_TIMESTAMP", "_HOSTNAME",
@@ -71,28 +71,53 @@ class Customs:
 # ---------------------------------------------------------------- asking
 
 
-def read_command(ask: Ask) -> str:
-    """Reads entries, oldest first, and ends. Raises CommandError for more units than a command can name."""
-    limit = [] if ask.lines is None else [f"--lines={ask.lines}"]
-    return _command(ask, "", words([*_options(ask), *limit, *selection(ask.since, ask.until, ask.grep)]))
+def read_command(ask: Ask, *, start: bool = False) -> str:
+    """Reads entries, oldest first, and ends. ``start`` is for what is to be followed: as in ``journalctl -f``
+    only this boot counts, and the journal's end is told (``EntryReader.end``) from before anything is read.
 
-
-def follow_command(ask: Ask, after: Place | None) -> str:
-    """Reads the entries after a place and goes on with new ones: all that there are, not the latest ten.
-
-    Without a place it begins with the first of ``ask.since``. A journal that forgot the place's boot (it was
-    in memory, and the machine was rebooted) holds only newer entries: it says ``FORGOT`` and begins with
-    them. Raises CommandError as ``read_command`` does.
+    Raises CommandError for more units than a command can name.
     """
-    options = ["--follow", "--no-tail", *_options(ask)]
+    limit = [] if ask.lines is None else [f"--lines={ask.lines}"]
+    boot = ["--boot"] if start else []
+    prepare = "journalctl --quiet --lines=1 --output=export --output-fields=_BOOT_ID; " if start else ""
+    return _command(ask, prepare, words([*_options(ask), *limit, *boot, *_selection(ask)]))
+
+
+def catch_up_command(ask: Ask, after: Place | None) -> str:
+    """Reads all entries after a place, or without one since ``ask.since``, of whatever boot, and ends.
+
+    A journal that forgot the place's boot (it was in memory, and the machine was rebooted) holds only newer
+    entries: it tells so (``EntryReader.forgot``), and all of them. Raises CommandError as ``read_command``.
+    """
     if after is None:
-        return _command(ask, "", words([*options, *selection(ask.since, "", ask.grep)]))
+        return _command(ask, "", words([*_options(ask), *_selection(ask)]))
     known = f"journalctl --quiet --lines=1 --output=export {quote(f'_BOOT_ID={after.boot}')} | head -c 1"
     prepare = (
         f"from={quote(f'--after-cursor={after.cursor}')}; "
-        f"[ -n \"$({known})\" ] || {{ from=--no-tail; printf '\\1' >&2; }}; "
+        f'[ -n "$({known})" ] || {{ from=--no-pager; echo {_word(FORGOT)}; }}; '
     )
-    return _command(ask, prepare, f'"$from" {words([*options, *selection("", "", ask.grep)])}')
+    return _command(ask, prepare, f'"$from" {words([*_options(ask), *selection("", "", ask.grep)])}')
+
+
+def follow_command(ask: Ask, after: Place | None) -> str:
+    """Reads the entries of this boot after a place, or all, and goes on with new ones.
+
+    ``journalctl -f`` knows no other boot: what was missed is for ``catch_up_command``. Raises CommandError as
+    ``read_command``.
+    """
+    options = ["--follow", "--no-tail", *_options(ask)]
+    if after is None:
+        return _command(ask, "", words([*options, *_selection(ask)]))
+    options.append(f"--after-cursor={after.cursor}")
+    return _command(ask, "", words([*options, *selection("", "", ask.grep)]))
+
+
+def _selection(ask: Ask) -> list[str]:
+    return selection(ask.since, ask.until, ask.grep)
+
+
+def _word(mark: bytes) -> str:
+    return quote(mark.decode().strip())
 
 
 def _options(ask: Ask) -> list[str]:
@@ -102,9 +127,8 @@ def _options(ask: Ask) -> list[str]:
 
 
 def _command(ask: Ask, prepare: str, options: str) -> str:
-    mark = BEGIN.decode().strip()
     command = as_root(
-        f"{prepare}echo {quote(mark)}; " + guarded(f"journalctl {options}", beating=True), ask.sudo
+        f"{prepare}echo {_word(BEGIN)}; {guarded(f'journalctl {options}', beating=True)}", ask.sudo
     )
     if len(command) > MAX_COMMAND_BYTES:
         raise CommandError(
@@ -119,10 +143,13 @@ def _command(ask: Ask, prepare: str, options: str) -> str:
 class EntryReader:
     """Turns the bytes of an export stream into entries, however they are cut into pieces.
 
-    An entry that was begun when the stream ends is not there: its place is not reached.
+    An entry that was begun when the stream ends is not there: its place is not reached. ``end`` and
+    ``forgot`` are what came before the entries: where the journal ended, and whether it forgot where to go on.
     """
 
     def __init__(self) -> None:
+        self.end: Place | None = None
+        self.forgot = False
         self._rest = bytearray()
         self._begun = False
         self._fields: dict[str, list[Value]] = {}
@@ -145,6 +172,10 @@ class EntryReader:
         head, mark, rest = bytes(self._rest).partition(BEGIN)
         if mark:
             self._begun, self._rest = True, bytearray(rest)
+            self.forgot = FORGOT in head
+            told = [re.search(name + rb"=(\S+)\n", head) for name in (b"__CURSOR", b"_BOOT_ID")]
+            cursor, boot = (found[1].decode("ascii", "replace") if found else "" for found in told)
+            self.end = Place(cursor, boot) if cursor else None
         elif len(head) > MAX_HEAD_BYTES:
             raise WireError("its login shell says too much before the journal")
         return self._begun
@@ -231,7 +262,7 @@ def _text(fields: dict[str, list[Value]], name: str) -> str:
 def customs_command(*, sudo: bool) -> str:
     """Asks a machine how it writes time."""
     return as_root(
-        f"echo {quote(BEGIN.decode().strip())}; base64 -w 0 /etc/localtime 2>/dev/null; echo; "
+        f"echo {_word(BEGIN)}; base64 -w 0 /etc/localtime 2>/dev/null; echo; "
         "locale abmon 2>/dev/null || echo; "
         "journalctl --quiet --lines=1 --no-pager --output=short-iso 2>/dev/null",
         sudo,
