@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fleetssh.cli.progress import progress
 from fleetssh.cli.session import Session
 from fleetssh.control.unitfiles import is_glob
 from fleetssh.core.errors import CommandError
@@ -127,7 +128,10 @@ def _ask(session: Session, word: str, known: set[str]) -> list[str]:
     from fleetssh.control.survey import look_at
 
     unknown = {host.name for host in session.inventory.hosts} - known
-    seen = look_at(session.cluster, unknown) if unknown and set(word) <= set("0123456789abcdef") else {}
+    if not unknown or not set(word) <= set("0123456789abcdef"):
+        return []
+    with progress(session.cluster, "to learn their ids", hosts=len(unknown)) as cluster:
+        seen = look_at(cluster, unknown)
     return [
         host for host, s in seen.items() if isinstance(s, Reached) and s.facts.machine_id.startswith(word)
     ]

@@ -27,13 +27,16 @@ REDRAW_SECONDS = 0.1
 
 
 @contextlib.contextmanager
-def progress(cluster: Cluster, purpose: str = "", *, lines: bool = True) -> Iterator[Cluster]:
+def progress(
+    cluster: Cluster, purpose: str = "", *, hosts: int | None = None, lines: bool = True
+) -> Iterator[Cluster]:
     """The same cluster, its answers counted as they come in and shown while the body runs.
 
     On a terminal that is one line that is redrawn, and gone at the end; elsewhere, unless ``lines`` is
-    false, lines after 1, 2, 4, 8 ... seconds. ``purpose`` ("to start 3 units") follows the count.
+    false, lines after 1, 2, 4, 8 ... seconds. ``purpose`` ("to start 3 units") follows the count
+    of ``hosts``, which are all those of the inventory unless it is given.
     """
-    count = _Count(len(cluster.inventory.hosts), purpose)
+    count = _Count(len(cluster.inventory.hosts) if hosts is None else hosts, purpose)
     over = threading.Event()
     teller = threading.Thread(target=_tell, args=(count, over, lines), daemon=True)
     teller.start()
