@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleetssh.core.errors import InventoryError
+from fleetssh.core.excerpts import shorten
 from fleetssh.inventory.model import DEFAULT_PORT
 from fleetssh.inventory.variables import Setting
-from fleetssh.inventory.words import check_plain, check_word
+from fleetssh.inventory.words import check_address, check_plain, check_user, check_word
 from fleetssh.inventory.yamlfile import Kind
 
 # Every spelling that Ansible knows for a password. None is supported: a password would have to lie on disk.
@@ -43,8 +44,8 @@ class Connection:
     known_hosts: str | None
 
 
-def read_connection(name: str, settings: Mapping[str, Setting], folder: Path) -> Connection:
-    """How to reach the host ``name``. Relative paths start at ``folder``.
+def read_connection(name: str, where: str, settings: Mapping[str, Setting], folder: Path) -> Connection:
+    """How to reach the host ``name``, first mentioned at ``where``. Relative paths start at ``folder``.
 
     A variable that is set to nothing (``ansible_user:``) counts as not set, as in Ansible.
     Raises ``InventoryError`` for a value that cannot be meant and for what is not supported.
@@ -52,9 +53,9 @@ def read_connection(name: str, settings: Mapping[str, Setting], folder: Path) ->
     given = {key: setting for key, setting in settings.items() if setting.kind is not Kind.NOTHING}
     _refuse_unsupported(given)
     return Connection(
-        address=_word(given, "ansible_host") or name,
+        address=_address(given, name, where),
         port=_port(given, "ansible_port"),
-        user=_word(given, "ansible_user"),
+        user=_user(given),
         key_file=_path(given, "ansible_ssh_private_key_file", folder),
         become=_truth(given, "ansible_become"),
         known_hosts=_path(given, "fleet_known_hosts", folder),
@@ -80,7 +81,9 @@ def _expect(given: Mapping[str, Setting], key: str, allowed: tuple[str, ...], wh
         return
     text = _text(setting, key)
     if text not in allowed:
-        raise InventoryError(f"`{key}` is {text!r}; expected {' or '.join(allowed)}", setting.where, why)
+        raise InventoryError(
+            f"`{key}` is {shorten(text)!r}; expected {' or '.join(allowed)}", setting.where, why
+        )
 
 
 def _text(setting: Setting, key: str) -> str:
@@ -91,12 +94,24 @@ def _text(setting: Setting, key: str) -> str:
     return setting.text
 
 
-def _word(given: Mapping[str, Setting], key: str) -> str | None:
-    setting = given.get(key)
+def _address(given: Mapping[str, Setting], name: str, where: str) -> str:
+    setting = given.get("ansible_host")
+    if setting is None:
+        check_address(name, "a host name without `ansible_host`", where)
+        return name
+    text = _text(setting, "ansible_host")
+    check_word(text, "`ansible_host`", setting.where)
+    check_address(text, "`ansible_host`", setting.where)
+    return text
+
+
+def _user(given: Mapping[str, Setting]) -> str | None:
+    setting = given.get("ansible_user")
     if setting is None:
         return None
-    text = _text(setting, key)
-    check_word(text, f"`{key}`", setting.where)
+    text = _text(setting, "ansible_user")
+    check_word(text, "`ansible_user`", setting.where)
+    check_user(text, "`ansible_user`", setting.where)
     return text
 
 
@@ -108,7 +123,7 @@ def _port(given: Mapping[str, Setting], key: str) -> int:
     # A leading zero would mean an octal number to YAML, so it is refused instead of guessed.
     is_number = re.fullmatch(r"[1-9][0-9]{0,4}", setting.text) is not None
     if not is_number or int(setting.text) > _LAST_PORT:
-        found = repr(setting.text) if setting.text else str(setting.kind)
+        found = repr(shorten(setting.text)) if setting.text else str(setting.kind)
         message = f"`{key}` is {found}; expected a whole number from 1 to {_LAST_PORT}"
         raise InventoryError(message, setting.where)
     return int(setting.text)
@@ -121,7 +136,7 @@ def _truth(given: Mapping[str, Setting], key: str) -> bool:
     check_plain(setting.text, f"`{key}`", setting.where)
     word = setting.text.lower()
     if word not in _TRUE and word not in _FALSE:
-        found = repr(setting.text) if setting.text else str(setting.kind)
+        found = repr(shorten(setting.text)) if setting.text else str(setting.kind)
         raise InventoryError(f"`{key}` is {found}; expected true or false", setting.where)
     return word in _TRUE
 
@@ -135,6 +150,6 @@ def _path(given: Mapping[str, Setting], key: str, folder: Path) -> str | None:
         raise InventoryError(f"`{key}` is empty; expected the path of a file", setting.where)
     expanded = os.path.expanduser(text)  # noqa: PTH111 - leaves an unknown ~user as it is instead of raising
     if expanded.startswith("~"):
-        message = f"`{key}` is {text!r}; expected the home folder of a user that exists"
+        message = f"`{key}` is {shorten(text)!r}; expected the home folder of a user that exists"
         raise InventoryError(message, setting.where, "write the path without `~`")
     return os.path.normpath(folder / expanded)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from fleetssh.core.errors import InventoryError
+from fleetssh.core.excerpts import excerpt
 from fleetssh.inventory.ranges import expand, split_port
 from fleetssh.inventory.variables import Setting, Variables, read_variables
 from fleetssh.inventory.words import check_word
@@ -60,7 +61,7 @@ def _read_group(pair: Pair) -> Iterator[Statement]:
     yield GroupStated(group)
     expected = "a mapping with hosts, children or vars"
     for section in read_mapping(pair.value, f"group `{group}`", expected, pair.where):
-        title = f"`{section.key}` of group `{group}`"
+        title = f"`{excerpt(section.key)}` of group `{group}`"
         match section.key:
             case "vars":
                 yield GroupStated(group, read_variables(section.value, title, section.where))
@@ -72,7 +73,9 @@ def _read_group(pair: Pair) -> Iterator[Statement]:
                 for host in _members(section, title):
                     yield from _read_host(group, host)
             case _:
-                message = f"group `{group}` has the key `{section.key}`; expected hosts, children or vars"
+                message = (
+                    f"group `{group}` has the key `{excerpt(section.key)}`; expected hosts, children or vars"
+                )
                 hint = "a host goes under `hosts:`, a group inside this one under `children:`"
                 raise InventoryError(message, section.where, hint)
 
@@ -97,6 +100,6 @@ def _read_host(group: str, pair: Pair) -> Iterator[Statement]:
 
 def _check_name(pair: Pair, title: str) -> None:
     if pair.key_kind is not Kind.TEXT:
-        message = f"{title} is {pair.key_kind} (`{pair.key}`); expected text"
+        message = f"{title} is {pair.key_kind} (`{excerpt(pair.key)}`); expected text"
         raise InventoryError(message, pair.where, "put the name into quotes")
     check_word(pair.key, title, pair.where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fleetssh.core.errors import InventoryError
+from fleetssh.core.excerpts import excerpt, shorten
 from fleetssh.core.metadata import RESERVED
 from fleetssh.inventory.words import check_plain
 from fleetssh.inventory.yamlfile import Kind, Pair, kind_of, read_mapping, text_of
@@ -31,20 +32,22 @@ def read_metadata(pair: Pair) -> dict[str, str]:
 def _read_entry(entry: Pair) -> tuple[str, str]:
     key, where = entry.key, entry.where
     if entry.key_kind not in _SCALARS:
-        message = f"metadata key `{key}` is {entry.key_kind}; expected {_EXPECTED}"
+        message = f"metadata key `{excerpt(key)}` is {entry.key_kind}; expected {_EXPECTED}"
         raise InventoryError(message, where, "put it into quotes")
     check_plain(key, "a metadata key", where)
     if not key or "," in key or "=" in key:
         hint = "units select by `key=value`, so neither sign can be part of a key"
-        raise InventoryError(f"metadata key {key!r}; expected a word without `,` and `=`", where, hint)
+        raise InventoryError(
+            f"metadata key {shorten(key)!r}; expected a word without `,` and `=`", where, hint
+        )
     if key.startswith(RESERVED):
-        message = f"metadata key `{key}`; expected a key that does not begin with `{RESERVED}`"
+        message = f"metadata key `{excerpt(key)}`; expected a key that does not begin with `{RESERVED}`"
         hint = "these are filled with what is found on the machine: choose another key"
         raise InventoryError(message, where, hint)
     kind = kind_of(entry.value)
     if kind not in _SCALARS:
-        message = f"metadata `{key}` is {kind}; expected {_EXPECTED}"
+        message = f"metadata `{excerpt(key)}` is {kind}; expected {_EXPECTED}"
         raise InventoryError(message, where, _HINTS.get(kind, ""))
     text = text_of(entry.value)
-    check_plain(text, f"metadata `{key}`", where)
+    check_plain(text, f"metadata `{excerpt(key)}`", where)
     return key, text

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
-import math
 import re
 import string
 
 from fleetssh.core.errors import InventoryError
+from fleetssh.core.excerpts import excerpt
 
 # One controller steers hundreds of machines; a pattern that gives more names than this is a slip of the
 # finger, and expanding web[0:999999999] would fill the memory before anybody could be told.
@@ -41,25 +41,27 @@ def expand(pattern: str, where: str) -> tuple[str, ...]:
     pieces = _RANGE.split(pattern)
     if any(bracket in text for text in pieces[::2] for bracket in "[]"):
         raise _bad(pattern, "a bracket has no partner", where)
-    choices = [
-        _choices(piece, pattern, where) if index % 2 else [piece] for index, piece in enumerate(pieces)
-    ]
-    _check_count(math.prod(len(choice) for choice in choices), pattern, where)
+    choices: list[list[str]] = []
+    count = 1
+    for index, piece in enumerate(pieces):
+        choices.append(_choices(piece, pattern, where) if index % 2 else [piece])
+        count *= len(choices[-1])
+        _check_count(count, pattern, where)
     return tuple("".join(parts) for parts in itertools.product(*choices))
 
 
 def _choices(text: str, pattern: str, where: str) -> list[str]:
     bounds = text.split(":")
     if len(bounds) not in (2, 3):
-        raise _bad(pattern, f"`[{text}]` is not begin:end or begin:end:step", where)
+        raise _bad(pattern, f"`[{excerpt(text)}]` is not begin:end or begin:end:step", where)
     begin, end, step = bounds[0] or "0", bounds[1], bounds[2] if len(bounds) == 3 else "1"
     if not _is_number(step) or int(step) == 0:
-        raise _bad(pattern, f"the step `{step}` is not a whole number above 0", where)
+        raise _bad(pattern, f"the step `{excerpt(step)}` is not a whole number above 0", where)
     if _is_number(begin) and _is_number(end):
         return _numbers(begin, end, int(step), pattern, where)
     letters = string.ascii_letters
     if len(begin) != 1 or len(end) != 1 or begin not in letters or end not in letters:
-        raise _bad(pattern, f"`[{text}]` has neither two numbers nor two letters", where)
+        raise _bad(pattern, f"`[{excerpt(text)}]` has neither two numbers nor two letters", where)
     first, last = letters.index(begin), letters.index(end)
     if first > last:
         raise _bad(pattern, f"`{begin}` comes after `{end}`", where)
@@ -98,5 +100,7 @@ def _is_ipv6(text: str) -> bool:
 
 def _bad(pattern: str, why: str, where: str) -> InventoryError:
     return InventoryError(
-        f"bad range in `{pattern}`: {why}; expected begin:end or begin:end:step", where, _EXAMPLES
+        f"bad range in `{excerpt(pattern)}`: {why}; expected begin:end or begin:end:step",
+        where,
+        _EXAMPLES,
     )

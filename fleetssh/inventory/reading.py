@@ -82,7 +82,7 @@ def _group_layers(
 
 
 def _host(entry: Entry, tree: Tree, variables: Variables, folder: Path) -> Host:
-    connection = read_connection(entry.name, variables.settings, folder)
+    connection = read_connection(entry.name, entry.where, variables.settings, folder)
     return Host(
         name=entry.name,
         address=connection.address,

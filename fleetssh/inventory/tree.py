@@ -7,11 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from fleetssh.core.errors import InventoryError
+from fleetssh.core.excerpts import shorten
 from fleetssh.inventory.document import ChildStated, GroupStated, HostStated, Statement
 from fleetssh.inventory.variables import Variables, merge
 
 ALL = "all"
 UNGROUPED = "ungrouped"
+MAX_MENTIONS = 200_000
+"""Mentions of hosts: 10,000 hosts in twenty groups each. A page of ranges can mean more than memory holds."""
+
 _PRIORITY = "ansible_group_priority"
 _DEFAULT_PRIORITY = 1
 
@@ -51,6 +55,7 @@ def grow(statements: Iterable[Statement]) -> Tree:
     """
     groups = {ALL: Group(ALL), UNGROUPED: Group(UNGROUPED, parents=frozenset({ALL}))}
     hosts: dict[str, Entry] = {}
+    mentions = 0
     for statement in statements:
         match statement:
             case GroupStated():
@@ -62,6 +67,9 @@ def grow(statements: Iterable[Statement]) -> Tree:
                 child = groups.setdefault(statement.child, Group(statement.child))
                 groups[child.name] = replace(child, parents=child.parents | {statement.parent})
             case HostStated():
+                mentions += 1
+                if mentions > MAX_MENTIONS:
+                    raise InventoryError(f"more than {MAX_MENTIONS} mentions of hosts", statement.where)
                 hosts[statement.host] = _add(statement, hosts.get(statement.host))
     return Tree(
         {name: _under_all(group) for name, group in groups.items()},
@@ -129,5 +137,7 @@ def _priority(group: Group) -> int:
     if setting is None:
         return _DEFAULT_PRIORITY
     if re.fullmatch(r"[+-]?[0-9]{1,9}", setting.text) is None:
-        raise InventoryError(f"`{_PRIORITY}` is {setting.text!r}; expected a whole number", setting.where)
+        raise InventoryError(
+            f"`{_PRIORITY}` is {shorten(setting.text)!r}; expected a whole number", setting.where
+        )
     return int(setting.text)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fleetssh.core.errors import InventoryError
 from fleetssh.inventory.variables import Variables, merge, read_variables
 from fleetssh.inventory.yamlfile import compose, is_vault
 
@@ -28,7 +29,7 @@ class VarsFolder:
         for candidate in (name + ending for ending in ("", *YAML_ENDINGS)):
             if candidate in self.names:
                 path = self.path / candidate
-                return tuple(_files_below(path)) if path.is_dir() else (path,)
+                return tuple(_files_below(path, ())) if path.is_dir() else (path,)
         return ()
 
 
@@ -44,15 +45,22 @@ def list_names(path: Path) -> list[str]:
     return sorted(entry.name for entry in path.iterdir())
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Ansible's rules: by name, no hidden or backup files, folders too unless they have an ending."""
+def _files_below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    """Ansible's rules: by name, no hidden or backup files, folders too unless they have an ending.
+
+    ``above`` are the real paths of the folders that lead here. Raises ``InventoryError`` for a folder that
+    a symbolic link puts inside itself.
+    """
+    real = folder.resolve()
+    if real in above:
+        raise InventoryError(f"a symbolic link leads back to {real}", str(folder), "remove the link")
     for name in list_names(folder):
         path, ending = folder / name, Path(name).suffix
         if name.startswith(".") or name.endswith("~"):
             continue
         if path.is_dir():
             if not ending:
-                yield from _files_below(path)
+                yield from _files_below(path, (*above, real))
         elif not ending or ending in YAML_ENDINGS:
             yield path
 

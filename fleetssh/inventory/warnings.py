@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
+from fleetssh.core.excerpts import excerpt
 from fleetssh.inventory.model import Host
 from fleetssh.inventory.variables import METADATA, Setting, Variables
 
@@ -71,7 +72,7 @@ def _advice(name: str, setting: Setting) -> str | None:
         instead = _NOT_HONOURED[name]
         return f"`{name}` is not used here" + (f": {instead}" if instead else "")
     if name.startswith("fleet_") and name not in _KNOWN:
-        return f"`{name}` is not known; known are {' and '.join(f'`{known}`' for known in _KNOWN)}"
+        return f"`{excerpt(name)}` is not known; known are {' and '.join(f'`{known}`' for known in _KNOWN)}"
     if name == "ansible_connection" and setting.text == "local":
         return "`ansible_connection` is local, but every machine is reached over SSH here"
     return None

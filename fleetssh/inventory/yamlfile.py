@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import io
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +13,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from fleetssh.core.errors import InventoryError
+from fleetssh.core.excerpts import excerpt
 
 try:
     # libyaml reads an inventory of 1,000 hosts about four times faster; the result is the same.
@@ -20,6 +23,13 @@ except ImportError:
 
 # An inventory needs about ten levels; libyaml's loader crashes the process on some ten thousand.
 MAX_DEPTH = 100
+
+MAX_BYTES = 16 * 1024 * 1024
+"""An inventory of 10,000 hosts has about 3 MB; whatever has more is none."""
+
+MAX_NODES = 1_000_000
+"""Values, each counted as often as aliases repeat it: a page of aliases of aliases can mean more values than
+there are atoms. 10,000 hosts with ten variables each have 200,000."""
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE = _TAG + "merge"
@@ -77,17 +87,34 @@ class Pair(NamedTuple):
 def compose(path: Path) -> Node | None:
     """The only document of a file, ``None`` when it is empty.
 
-    Raises ``InventoryError`` when the file is not YAML, or nested deeper than ``MAX_DEPTH``.
+    Raises ``InventoryError`` when the file is not YAML, nested deeper than ``MAX_DEPTH``, or too large.
     """
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise InventoryError(f"larger than {MAX_BYTES} bytes; that is no inventory", str(path))
+    stream = io.BytesIO(data)
+    stream.name = str(path)  # what the library calls the file in its marks
     try:
-        with path.open("rb") as stream:
-            node: Node | None = yaml.compose(stream, Loader=_Loader)
+        node: Node | None = yaml.compose(stream, Loader=_Loader)
     except yaml.YAMLError as error:
-        raise _syntax_error(path, error) from error
+        raise _syntax_error(path, data, error) from error
+    if node is not None and b"*" in data and _count(node, {}) > MAX_NODES:
+        raise InventoryError(f"its aliases repeat more than {MAX_NODES} values", str(path))
     return node
 
 
-def _syntax_error(path: Path, error: yaml.YAMLError) -> InventoryError:
+def _count(node: Node, known: dict[int, int]) -> int:
+    """The values in ``node``, each as often as an alias repeats it."""
+    if id(node) not in known:
+        known[id(node)] = 1  # for a node inside itself, which is told by whoever walks there
+        parts = itertools.chain(*node.value) if isinstance(node, MappingNode) else node.value
+        if not isinstance(node, ScalarNode):
+            known[id(node)] += sum(_count(part, known) for part in parts)
+    return known[id(node)]
+
+
+def _syntax_error(path: Path, data: bytes, error: yaml.YAMLError) -> InventoryError:
     hint = "look at this line and the one before: indentation, a missing colon, an open quote"
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         context = f" ({error.context})" if error.context else ""
@@ -95,12 +122,12 @@ def _syntax_error(path: Path, error: yaml.YAMLError) -> InventoryError:
             # An open quote is noticed at the end of the file only.
             context = f" ({error.context}, from line {error.context_mark.line + 1})"
         where = f"{path}:{error.problem_mark.line + 1}"
-        return InventoryError(f"not valid YAML: {error.problem}{context}", where, hint)
+        return InventoryError(f"not valid YAML: {excerpt(str(error.problem))}{context}", where, hint)
     if isinstance(error, yaml.reader.ReaderError):
-        line = path.read_bytes()[: error.position].count(b"\n") + 1
-        message = f"not valid YAML: a character that YAML does not allow ({error.reason})"
+        line = data[: error.position].count(b"\n") + 1
+        message = f"not valid YAML: a character that YAML does not allow ({excerpt(error.reason)})"
         return InventoryError(message, f"{path}:{line}", "save the file as UTF-8 without control characters")
-    return InventoryError(f"not valid YAML: {error}", str(path), hint)
+    return InventoryError(f"not valid YAML: {excerpt(str(error))}", str(path), hint)
 
 
 def kind_of(node: Node | None) -> Kind:
@@ -142,7 +169,9 @@ def read_mapping(node: Node | None, title: str, expected: str, where: str, hint:
         pair = _pair(key_node, value, title)
         if pair.key in own:
             first = own[pair.key].where
-            message = f"`{pair.key}` is there twice in {title} (first at {first}); expected each key once"
+            message = (
+                f"`{excerpt(pair.key)}` is there twice in {title} (first at {first}); expected each key once"
+            )
             raise InventoryError(message, pair.where, "join the two, or delete one")
         own[pair.key] = pair
     return [pair for pair in inherited.values() if pair.key not in own] + list(own.values())

@@ -200,6 +200,31 @@ VARIABLES = {
         'ansible_user: "a\\x1b[31m"',
         "`ansible_user` is 'a\\x1b[31m'; expected no line breaks and no control characters",
     ),
+    "host for a shell": (
+        "ansible_host: a;reboot",
+        "`ansible_host` is 'a;reboot'; expected a host name or an IP address",
+    ),
+    "host with a substitution": (
+        "ansible_host: $(reboot)",
+        "`ansible_host` is '$(reboot)'; expected a host name or an IP address",
+    ),
+    "host with a port": (
+        "ansible_host: 10.0.0.1:22",
+        "`ansible_host` is '10.0.0.1:22'; expected a host name or an IP address",
+    ),
+    "host with a user": (
+        "ansible_host: root@a",
+        "`ansible_host` is 'root@a'; expected a host name or an IP address",
+    ),
+    "user for a shell": ("ansible_user: a|b", "`ansible_user` is 'a|b'; expected a login name"),
+    "user that ends in a backslash": (
+        "ansible_user: a\\",
+        "`ansible_user` is 'a\\\\'; expected a login name",
+    ),
+    "a name of a kilobyte": (
+        f"ansible_user: {'x' * 1000}",
+        f"`ansible_user` is longer than 255 characters: '{'x' * 80}...'",
+    ),
     "host as a number": ("ansible_host: 10", "`ansible_host` is a number; expected text"),
     "user as a mapping": ("ansible_user: {a: b}", "`ansible_user` is a mapping; expected text"),
     "user from the vault": ("ansible_user: !vault x", "`ansible_user` is a tagged value; expected text"),
@@ -247,6 +272,35 @@ def test_passwords_are_refused_with_what_to_do(load: Load, name: str) -> None:
         f"`{name}` is set; expected SSH keys and sudo without a password, nothing else is supported"
     )
     assert "NOPASSWD" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("address", "hint"),
+    [
+        ("10.0.0.1:22", "write `ansible_host: 10.0.0.1` and `ansible_port: 22`"),
+        ("root@a", "the user goes into `ansible_user`"),
+        ("'[::1]'", "an IPv6 address is written without brackets"),
+        ("a/b", "letters, digits and . - _ : are allowed"),
+    ],
+)
+def test_what_is_no_address_is_answered_with_what_it_may_have_meant(
+    load: Load, address: str, hint: str
+) -> None:
+    assert refuse(load, f"all: {{hosts: {{m1: {{ansible_host: {address}}}}}}}").hint == hint
+
+
+def test_a_host_without_an_address_must_have_a_name_that_is_one(load: Load) -> None:
+    error = refuse(load, "all:\n  hosts:\n    m1;reboot:\n")
+    assert error.where == "hosts.yml:3"
+    assert error.reason.startswith("a host name without `ansible_host` is 'm1;reboot'")
+    assert load("all:\n  hosts:\n    m1;reboot: {ansible_host: 10.0.0.1}\n").hosts[0].name == "m1;reboot"
+
+
+@pytest.mark.parametrize(
+    "address", ["::1", "fe80::1%eth0", "m\xfcnchen.example", "a_b-c.example.com", "10.0.0.1"]
+)
+def test_addresses_of_every_kind(load: Load, address: str) -> None:
+    assert load(f"all: {{hosts: {{m1: {{ansible_host: '{address}'}}}}}}").hosts[0].address == address
 
 
 @pytest.mark.parametrize("pattern", ["m1:0", "m1:99999", "'m[1:2]:0'"])
