@@ -19,6 +19,9 @@ from fleetssh.control.listing import MachineRow, UnitRow, machine_rows, unit_row
 from fleetssh.control.survey import Survey, survey
 from fleetssh.core.model import Health, State
 
+COUNTS = frozenset({"cpus", "memory"})
+"""Facts that are numbers."""
+
 MACHINE_COLUMNS: Mapping[str, Column[MachineRow]] = {
     "machine": Column(lambda row: row.id, lambda row, full: machine_title(row.id, "", full=full)),
     "ip": Column(lambda row: row.address or None),
@@ -27,7 +30,7 @@ MACHINE_COLUMNS: Mapping[str, Column[MachineRow]] = {
     "health": Column(lambda row: row.health),
     "age": Column(lambda row: row.age_seconds, lambda row, _: duration(row.age_seconds), rare=True),
     "age_seconds": Column(lambda row: row.age_seconds),
-    "facts": Column(lambda row: row.facts),
+    "facts": Column(lambda row: {k: int(v) if k in COUNTS else v for k, v in row.facts.items()}),
     "problem": Column(lambda row: row.problem or None),
 }
 

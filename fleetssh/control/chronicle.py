@@ -170,7 +170,7 @@ def _difference(old: Wanted | None, new: Wanted | None) -> str:
 
 
 def _differences(old: Wanted, new: Wanted) -> Iterator[str]:
-    if old.unit.digest != new.unit.digest:
+    if old.unit.hash != new.unit.hash:
         yield f"file {old.unit.hash} -> {new.unit.hash}"
     if old.target is not new.target:
         yield f"{old.target} -> {new.target}"

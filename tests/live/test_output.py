@@ -43,6 +43,7 @@ def test_every_listing_verb_says_the_same_to_scripts_as_to_people(web: Fleet) ->
     assert {row["host"]: (row["machine"], row["ip"]) for row in listed} == hosts
     assert {(row["health"], row["age_seconds"], row["problem"]) for row in listed} == {("up", 0, None)}
     assert all(row["metadata"]["region"] and row["facts"]["systemd"] for row in listed)
+    assert all(row["facts"]["cpus"] > 0 and row["facts"]["memory"] >= 0 for row in listed)
 
     units = told(web, "list-units")
     assert [(row["unit"], row["machine"]) for row in units] == [
