@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetssh.cli.candidates import find_candidates
@@ -227,6 +227,7 @@ def test_a_line_with_mistakes_ends_in_silence(fleetssh, cluster, words):
     assert (ran.code, ran.err) == (0, "")
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=8), max_size=5), st.text(max_size=8))
 def test_no_line_is_too_strange_to_complete(words, current):
     for candidate in find_candidates(program, [w for w in words if "\0" not in w], current):
