@@ -12,8 +12,8 @@ from fleetssh.wire.script import Visit
 from tests.wire.machine import Machine
 
 IDS = {"m1": "c31e44e1" + "1" * 24, "m2": "595989bb" + "2" * 24}
-ADDRESSES = {"m1": "1.2.3.4", "m2": "5.6.7.8"}
-"""fleet's client is tested against these two."""
+ADDRESSES = {"m1": "192.0.2.1", "m2": "192.0.2.2"}
+"""Addresses that are nobody's (RFC 5737), should anything ever dial them."""
 
 
 class PlayedCarrier:
