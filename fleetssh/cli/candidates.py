@@ -224,7 +224,6 @@ def _verbs(place: _Place, current: str) -> Items:
 
 _SOURCES: dict[str, Callable[[_Place, str], Items]] = {
     "UNIT": _units,
-    "GLOB": _units,
     "MACHINE": _machines,
     "ID": _machines,
     "PATH": _paths,

@@ -118,7 +118,7 @@ def open_store(
 
 
 def store_exists(location: str | None, cluster: str, environ: Mapping[str, str]) -> bool:
-    """Whether ``open_store`` would open a store that is there already. Makes nothing; raises ``UsageError``."""
+    """Whether ``open_store`` would open what is there already. Makes nothing; raises ``UsageError``."""
     scheme, rest = _split(_locate(location, cluster, environ))
     return scheme == "sqlite" and bool(rest) and _path(rest, environ).is_file()
 

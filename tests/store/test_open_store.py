@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fleetssh.core.errors import StoreError, UsageError
-from fleetssh.store import open_store
+from fleetssh.store import open_store, store_exists
 from fleetssh.store.memory import MemoryStore
 from fleetssh.store.sqlite import SqliteStore
 from tests.store.samples import names_in
@@ -93,3 +93,15 @@ def test_memory_store_needs_no_sqlite():
         "open_store('memory:', 'default', {}); assert 'sqlite3' not in sys.modules, 'sqlite3 imported'"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_whether_a_store_is_there_is_asked_without_making_one(tmp_path):
+    environ = {"HOME": str(tmp_path)}
+    assert not store_exists(None, "default", environ)
+    assert not store_exists(str(tmp_path), "default", environ)
+    assert not store_exists("memory:", "default", environ)
+    assert names_in(tmp_path) == []
+    opened(None, environ)
+    assert store_exists(None, "default", environ)
+    with pytest.raises(UsageError):
+        store_exists(None, "../other", environ)
