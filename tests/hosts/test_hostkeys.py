@@ -81,8 +81,8 @@ def line(port: int, key: paramiko.PKey) -> str:
 def connect(port: int, login: Path, known_hosts: Path, *, accept_new: bool = False) -> Unreached:
     """Why a connection was given up: nobody may log in, so a trusted host key shows as ``LOGIN``."""
     host = Host("m1", "127.0.0.1", port, "core", str(login), False, str(known_hosts), {}, (), "")
-    with closing(FabricCarrier(accept_new_host_keys=accept_new)) as carrier:
-        answer = carrier.carry(host, write_look("mark", become=False), 5.0)
+    with closing(FabricCarrier(accept_new_host_keys=accept_new, connect_seconds=60.0)) as carrier:
+        answer = carrier.carry(host, write_look("mark", become=False), 60.0)
     assert isinstance(answer, Unreached)
     return answer
 
