@@ -86,15 +86,15 @@ def read_command(ask: Ask, *, start: bool = False) -> str:
 def catch_up_command(ask: Ask, after: Place | None) -> str:
     """Reads all entries after a place, or without one since ``ask.since``, of whatever boot, and ends.
 
-    A journal that forgot the place's boot (it was in memory, and the machine was rebooted) holds only newer
-    entries: it tells so (``EntryReader.forgot``), and all of them. Raises CommandError as ``read_command``.
+    A journal that forgot the place's boot (it was in memory, and the machine was rebooted) tells so
+    (``EntryReader.forgot``) and what it has of the new one. Raises CommandError as ``read_command``.
     """
     if after is None:
         return _command(ask, "", words([*_options(ask), *_selection(ask)]))
     known = f"journalctl --quiet --lines=1 --output=export {quote(f'_BOOT_ID={after.boot}')} | head -c 1"
     prepare = (
         f"from={quote(f'--after-cursor={after.cursor}')}; "
-        f'[ -n "$({known})" ] || {{ from=--no-pager; echo {_word(FORGOT)}; }}; '
+        f'[ -n "$({known})" ] || {{ from=--boot; echo {_word(FORGOT)}; }}; '
     )
     return _command(ask, prepare, f'"$from" {words([*_options(ask), *selection("", "", ask.grep)])}')
 
@@ -144,7 +144,7 @@ class EntryReader:
     """Turns the bytes of an export stream into entries, however they are cut into pieces.
 
     An entry that was begun when the stream ends is not there: its place is not reached. ``end`` and
-    ``forgot`` are what came before the entries: where the journal ended, and whether it forgot where to go on.
+    ``forgot`` came before the entries: where the journal ended, and whether it forgot where to go on.
     """
 
     def __init__(self) -> None:
@@ -272,7 +272,11 @@ def customs_command(*, sudo: bool) -> str:
 def read_customs(data: bytes) -> Customs:
     """The answer to ``customs_command``; what it does not say is as in UTC and in English."""
     lines = data.partition(BEGIN)[2].split(b"\n", 2)
-    zone, months, stamp = (*lines, b"", b"", b"")[:3]
+    coded, months, stamp = (*lines, b"", b"", b"")[:3]
+    try:
+        zone = base64.b64decode(coded)
+    except ValueError:
+        zone = b""
     names = tuple(months.decode("utf-8", "replace").split(";"))
     colon = re.match(rb"\S+[+-]\d\d:\d\d\s", stamp) is not None
-    return Customs(base64.b64decode(zone), names if len(names) == len(MONTHS) else MONTHS, colon)
+    return Customs(zone, names if len(names) == len(MONTHS) else MONTHS, colon)
