@@ -25,7 +25,7 @@ from fleetssh.cli.telling import (
 from fleetssh.control.reconcile import Pass, plan_pass, run_pass
 from fleetssh.control.waiting import reports_of
 from fleetssh.core.errors import CommandError
-from fleetssh.core.model import TargetState, Unreached
+from fleetssh.core.model import TargetState
 from fleetssh.core.names import mangle
 from fleetssh.core.placement import explain
 from fleetssh.core.report import Verdict
@@ -46,14 +46,13 @@ def reconcile(session: Session) -> Exit:
         done = run_pass(cluster)
     say(*done_lines(done))
     note(*done.plan.remarks)
-    before = {sighting.host for sighting in done.survey.unreached()}
-    newly = {h: s for h, s in done.sightings.items() if isinstance(s, Unreached) and h not in before}
-    note(*unreached_lines(newly, done.survey.machines, done.records))
+    note(*unreached_lines(done.sightings, done.survey.machines, done.records))
     return combine([_tell_units(done), _tell_alarm(done), *(Exit.MACHINE for _ in done.unreached)])
 
 
 def _tell_units(done: Pass) -> Exit:
-    """Tells what is wrong with units; failures of old are among the remarks already."""
+    """Tells what is wrong with units; failures of old, and what waits for a machine in doubt, are among the
+    remarks already."""
     names = [n for n, w in sorted(done.state.wanted.items()) if w.target is not TargetState.INACTIVE]
     touched = touched_units(done)
     codes = []
@@ -63,7 +62,9 @@ def _tell_units(done: Pass) -> Exit:
             continue
         lines, code = problem(report, done)
         codes.append(code)
-        if code and (report.verdict is not Verdict.FAILED or report.name in touched):
+        known = report.verdict is Verdict.FAILED and report.name not in touched
+        waits = report.verdict is Verdict.MISSING and code is Exit.MACHINE
+        if code and not known and not waits:
             note(*lines)
             told.add(report.name)
     troubles = trouble_lines(done, told)
@@ -87,6 +88,7 @@ def plan(session: Session, output: Format, exit_code: bool) -> Exit:
     lines = work_lines(planned.plan)
     say(*(lines if output is Format.TABLE else dump(plan_object(planned), output)))
     note(*planned.plan.remarks)
+    note(*unreached_lines(planned.sightings, planned.survey.machines, planned.records))
     unplaced = reports_of(planned, tuple(planned.plan.layout.unplaced))
     problems = [problem(report, planned) for report in unplaced if not report.machine]
     for told, _ in problems:

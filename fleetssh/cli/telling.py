@@ -137,8 +137,8 @@ def _host_title(host: str, machine: Machine | None) -> str:
 
 def _meaning(record: MachineRecord | None) -> str:
     if record is None:
-        return "it was never seen, so nothing is placed on it"
-    return "it is lost, its units move" if record.lost else "it keeps its units"
+        return "never seen, so nothing is placed on it"
+    return "lost, its units move" if record.lost else "doubtful, it keeps its units"
 
 
 def refusal_lines(refusals: Sequence[Refusal], machines: Sequence[Machine]) -> list[str]:

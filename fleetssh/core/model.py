@@ -373,7 +373,7 @@ class Plan:
 
     Every wave is carried out completely before the next begins: wave 1 stops what moves away from a
     machine that answers, wave 2 does the rest (rule 5: stop, see it stopped, then start elsewhere).
-    ``remarks`` are findings that need no step: strangers, failed units, machines in doubt.
+    ``remarks`` are findings that need no step: strangers, failed units, units that wait.
     """
 
     layout: Layout

@@ -23,6 +23,7 @@ from fleetssh.core.model import (
     Unreached,
     Wanted,
 )
+from fleetssh.core.names import glob_matches
 
 ORDER = {action: place for place, action in enumerate(Action)}
 """A visit carries its steps out in the order in which the actions are declared (fleet 5.2)."""
@@ -121,7 +122,8 @@ def _plan_machine(
     for name, item in found.items():
         if name not in here and not case.keeps(name):
             steps = release(item, _why_not_here(case.state, case.layout, name))
-            (first if name in case.arriving else second).extend(steps)
+            waited_for = name in case.arriving or _makes_room(name, case.state, here, found)
+            (first if waited_for else second).extend(steps)
     for name, wanted in here.items():
         if name not in found and (name in sighting.strangers or name in sighting.occupied):
             continue
@@ -133,6 +135,18 @@ def _plan_machine(
     return _machine_plan(machine, first, {}), _machine_plan(machine, second, here)
 
 
+def _makes_room(name: str, state: State, here: Mapping[str, Wanted], found: Mapping[str, Found]) -> bool:
+    """Whether a unit that leaves a machine must be seen to be gone before another one arrives there, because
+    the two conflict."""
+    leaving = state.wanted[name].unit.requirements.conflicts if name in state.wanted else ()
+    return any(
+        any(glob_matches(pattern, name) for pattern in wanted.unit.requirements.conflicts)
+        or any(glob_matches(pattern, other) for pattern in leaving)
+        for other, wanted in here.items()
+        if other not in found
+    )
+
+
 def _runs(found: Found | None) -> bool:
     return found is not None and found.active in RUNNING
 
@@ -141,7 +155,7 @@ def _waiting(case: _Case, machines: Sequence[Machine]) -> list[str]:
     """Units that are not started where they belong because a machine in doubt may still run them."""
     hosts = {machine.id: machine.host for machine in machines}
     return [
-        f"{unit} waits for {host}, which had it last and does not answer: it may still run there"
+        f"Unit {unit} waits: {host}, which had it last, does not answer, and it may still run there"
         for unit, host in sorted(case.in_doubt.items())
         if hosts.get(case.layout.placements[unit].machine) != host
     ]
@@ -192,8 +206,6 @@ def _remarks(
     by_host = {machine.host: machine for machine in machines}
     for host, sighting in sorted(sightings.items()):
         if isinstance(sighting, Unreached):
-            health = by_host[host].health if host in by_host else "never seen"
-            remarks.append(f"{host}: {sighting.why}; {health}")
             continue
         here = belongs.get(by_host[host].id, {}) if host in by_host else {}
         remarks += [

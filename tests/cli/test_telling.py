@@ -104,7 +104,7 @@ def test_what_is_known_of_a_machine_in_doubt_has_an_age():
     records = {**done.records, "m2": replace(done.records["m2"], last_good=100.0)}
     done = replace(done, records=records)
     assert unreached_lines(done.sightings, done.survey.machines, records) == [
-        "m2 (7c73a89b...): timed out: no answer; it keeps its units; last answered 35s ago"
+        "m2 (7c73a89b...): timed out: no answer; doubtful, it keeps its units; last answered 35s ago"
     ]
     (line, _), code = told(done, "a.service")
     assert code is Exit.MACHINE
@@ -119,13 +119,13 @@ def test_what_is_known_of_a_machine_in_doubt_has_an_age():
 def test_unreached_machines_and_what_that_means():
     doubtful = make_pass([A], look("m1", found(A)), SILENT, health=Health.DOUBTFUL)
     lines = unreached_lines(doubtful.sightings, doubtful.survey.machines, doubtful.records)
-    assert lines == ["m2 (7c73a89b...): timed out: no answer; it keeps its units"]
+    assert lines == ["m2 (7c73a89b...): timed out: no answer; doubtful, it keeps its units"]
     lost = make_pass([A], look("m1", found(A)), SILENT, health=Health.LOST)
     lines = unreached_lines(lost.sightings, lost.survey.machines, lost.records)
-    assert lines == ["m2 (7c73a89b...): timed out: no answer; it is lost, its units move"]
+    assert lines == ["m2 (7c73a89b...): timed out: no answer; lost, its units move"]
     never = Unreached("m9", Failure.REFUSED)
     assert unreached_lines({"m9": never}, (), {}) == [
-        "m9: connection refused; it was never seen, so nothing is placed on it"
+        "m9: connection refused; never seen, so nothing is placed on it"
     ]
 
 

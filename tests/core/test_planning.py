@@ -278,6 +278,18 @@ def test_a_machine_that_has_more_to_do_does_it_in_the_second_wave() -> None:
     ]
 
 
+@pytest.mark.parametrize("side", ["arriving", "leaving"])
+def test_a_unit_that_makes_room_for_one_it_conflicts_with_is_gone_before_that_arrives(side: str) -> None:
+    arrives = want(A, conflicts=("old.*",) if side == "arriving" else ())
+    leaves = want("old.service", INACTIVE, conflicts=("a.*",) if side == "leaving" else ())
+    found = reach(M1, find("old.service"), find("gone.service"))
+    plan = make_plan(state(arrives, leaves), lay({A: "m1"}), [M1], sights(found))
+    assert steps(plan) == [
+        {"h1": ["stop old.service", "remove old.service", "reload"]},
+        {"h1": ["stop gone.service", "remove gone.service", "write a.service", "reload", "start a.service"]},
+    ]
+
+
 def test_withholding_drops_the_steps_of_those_units_alone() -> None:
     wanted = [want(A), want(B)]
     plan = make_plan(state(*wanted), lay({A: "m1", B: "m1"}), [M1], sights(reach(M1)))
@@ -298,7 +310,9 @@ def test_a_unit_that_a_machine_in_doubt_may_run_is_started_nowhere_else() -> Non
     layout = lay({A: "m2", B: "m2"})
     plan = make_plan(state(want(A), want(B)), layout, machines, seen, in_doubt={A: "h1", "x.service": "h1"})
     assert steps(plan) == [{"h2": ["write b.service", "reload", "start b.service"]}]
-    assert f"{A} waits for h1, which had it last and does not answer: it may still run there" in plan.remarks
+    assert plan.remarks == (
+        f"Unit {A} waits: h1, which had it last, does not answer, and it may still run there",
+    )
 
 
 def test_a_unit_that_runs_where_it_belongs_is_mended_whatever_is_in_doubt() -> None:
@@ -309,16 +323,6 @@ def test_a_unit_that_runs_where_it_belongs_is_mended_whatever_is_in_doubt() -> N
 
 
 # ---------------------------------------------------------------- remarks
-
-
-def test_machines_that_did_not_answer_are_told_with_their_health() -> None:
-    machines = [replace(M1, health=Health.LOST), replace(M2, health=Health.DOUBTFUL)]
-    seen = sights(silent(M1), silent(M2, Failure.LOGIN), Unreached("h9", Failure.REFUSED))
-    assert make_plan(state(), lay({}), machines, seen).remarks == (
-        "h1: timed out: no answer; lost",
-        "h2: login refused: no answer; doubtful",
-        "h9: connection refused; never seen",
-    )
 
 
 def test_units_that_are_not_well_are_told() -> None:

@@ -49,7 +49,7 @@ def actions(plan: Plan) -> list[Action]:
 def test_a_unit_that_a_silent_machine_had_last_is_not_started_elsewhere():
     waiting = plan({UNIT: "silent"})
     assert actions(waiting) == []
-    assert any("waits for silent" in remark for remark in waiting.remarks)
+    assert any("waits: silent, which had it last" in remark for remark in waiting.remarks)
 
 
 def test_it_is_started_when_no_machine_in_doubt_had_it():

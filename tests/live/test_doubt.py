@@ -83,7 +83,8 @@ def test_a_silent_machine_is_doubtful_then_lost_and_welcome_back(web: Fleet, fau
     fault(web, home)
     doubted = web.run("reconcile", code=4)
     assert doubted.out == ""
-    assert re.search(f"^{home}: ({SILENT[fault]}); doubtful$", doubted.err, re.MULTILINE)
+    said = rf"^{home} \(\w+\.\.\.\): ({SILENT[fault]}); doubtful, it keeps its units; last answered \w+ ago$"
+    assert re.search(said, doubted.err, re.MULTILINE)
     assert web.files()["web.service"][-1] == web.legend(home)
 
     shown = web.run("list-units", "--no-legend")
@@ -122,7 +123,7 @@ def test_a_machine_that_lives_but_refuses_is_never_lost(web: Fleet, fault: Fault
     for _ in range(2):
         answer = web.run("reconcile", code=4)
         assert answer.out == ""
-        assert f"{home}: {UNWILLING[fault]}" in answer.err
+        assert f"{home} ({web.legend(home)[:8]}...): {UNWILLING[fault]}" in answer.err
     assert traces(web) == before
     assert web.units()["web.service"] == [(web.legend(home), "unknown", "unknown")]
 

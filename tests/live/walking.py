@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -76,7 +77,7 @@ def use_metadata(fleet: Fleet, metadata: Mapping[str, Mapping[str, str]]) -> Non
 def lose(fleet: Fleet, machine: str) -> None:
     """Passes until a machine that fell silent is lost. During the first it is in doubt, and nothing moves."""
     answer = fleet.run("reconcile", code=4)
-    assert (answer.out, answer.err) == ("", f"{machine}: timed out; doubtful\n"), answer
-    wait_for(
-        lambda: f"{machine}: timed out; lost\n" in fleet.run("reconcile", code=4).err, what="the loss to show"
-    )
+    said = re.escape(f"{machine} ({fleet.machine_ids()[machine][:8]}...): timed out; ")
+    assert answer.out == ""
+    assert re.fullmatch(f"{said}doubtful, it keeps its units; last answered \\S+ ago\n", answer.err), answer
+    wait_for(lambda: re.match(f"{said}lost,", fleet.run("reconcile", code=4).err), what="the loss to show")
