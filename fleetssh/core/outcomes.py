@@ -16,7 +16,8 @@ def done_steps(told: MachinePlan, answer: Sighting) -> tuple[Step, ...]:
 
     A machine answers for each kind of step that it came to, for all its units together; a visit that cannot
     go on ends early. Of jobs that failed, those units count that now run, or do not, as they should. With a
-    unit that has a failure of its own nothing was done: the machine has a unit of that name for itself.
+    unit that has a failure of its own nothing was done: the machine has a unit of that name for itself, or it
+    does not stop.
     """
     if not isinstance(answer, Reached):
         return ()
@@ -32,7 +33,7 @@ def done_steps(told: MachinePlan, answer: Sighting) -> tuple[Step, ...]:
 def _was_done(step: Step, tried: Set[Action], failed: Set[Action], runs: Set[str]) -> bool:
     match step.action:
         case Action.NOTE:
-            return not failed & {Action.NOTE, Action.STOP}  # the manifest is written last, and silently
+            return Action.NOTE not in failed  # the manifest is written last, and silently
         case Action.WRITE:
             return Action.LINK in tried and not failed & {Action.LINK, Action.WRITE}  # linked once in place
         case Action.STOP if step.action in failed:

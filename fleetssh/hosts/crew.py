@@ -14,6 +14,9 @@ from fleetssh.wire.script import Visit
 FORKS = 50
 """Machines in flight unless the user says otherwise: beyond that two cores only queue handshakes."""
 
+MAX_SAID = 300
+"""Bytes of what a machine said instead of a reply: a message has a line, and noise may have megabytes."""
+
 LOOK_SECONDS = 20.0
 """A look takes a machine under 0.1 s; one that needs 20 s cannot be relied on to do anything."""
 
@@ -64,7 +67,16 @@ def _explain(target: Target, visit: Visit, answer: Answer, half: Unreached) -> U
     """A reply that never began says more: the login shell or sudo refused to run the program."""
     if f"FLEETSSH {visit.mark} begin".encode() in answer.output:
         return half
-    said = [line for line in answer.error.decode("utf-8", "replace").splitlines() if line.strip()]
-    text = said[-1].strip() if said else f"the program did not run (exit status {answer.status})"
-    kind = Failure.SUDO if target.become and answer.status else Failure.HALF
+    complaint, last = _last_line(answer.error), _last_line(answer.output)
+    text = complaint or last or "nothing was said"
+    # sudo complains on standard error; nologin and its like talk on standard output.
+    kind = Failure.SUDO if target.become and answer.status and complaint else Failure.HALF
+    if not complaint:
+        text = f"the program did not run (exit status {answer.status}): {text}"
     return Unreached(half.host, kind, text, half.seen_at)
+
+
+def _last_line(said: bytes) -> str:
+    """The last line that is not empty, at most ``MAX_SAID`` bytes of it."""
+    lines = said[-MAX_SAID:].decode("utf-8", "replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -9,11 +9,16 @@ import paramiko
 
 from fleetssh.core.model import Failure
 from fleetssh.hosts.hostkeys import UnknownHostKey
+from fleetssh.hosts.jumps import JumpHostError
 from fleetssh.hosts.logins import KeyFileError
 
 STALLS = ("No existing session", "Authentication timeout", "Timeout")
 """How the library says that time ran out in the middle of a handshake: the machine's kernel answers and its
 sshd does not."""
+
+CONNECT_FAILED = 2
+"""RFC 4254: why a jump host did not open a channel to a machine. It does not say whether that was refused,
+had no route or took too long."""
 
 UNROUTABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
@@ -28,6 +33,9 @@ def classify(error: Exception) -> tuple[Failure, str]:
         return Failure.REFUSED, "sshd closed the connection before it answered"
     if isinstance(error, KeyFileError):
         return Failure.LOCAL, str(error)
+    if isinstance(error, JumpHostError):
+        kind, text = classify(error.cause)
+        return Failure.LOCAL, f"its jump host {error.host}: {kind}: {text}".removesuffix(": ")
     text = " ".join((getattr(error, "strerror", None) or str(error)).split())
     if isinstance(error, paramiko.SSHException):
         return _classify_ssh(error, text)
@@ -40,6 +48,8 @@ def _classify_ssh(error: paramiko.SSHException, text: str) -> tuple[Failure, str
             return Failure.HOST_KEY, "its host key has changed; nothing is sent to it"
         case UnknownHostKey():
             return Failure.HOST_KEY, text
+        case paramiko.ChannelException() if error.code == CONNECT_FAILED:
+            return Failure.REFUSED, "its jump host could not connect to it"
         case _ if text.startswith(STALLS):
             return Failure.TIMEOUT, "connected, but it stopped answering"
         case _ if "banner" in text:

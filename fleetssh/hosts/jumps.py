@@ -11,6 +11,15 @@ import fabric
 from fleetssh.hosts.hostkeys import HostKeys, entry_name
 
 
+class JumpHostError(Exception):
+    """A jump host cannot be used, which says nothing of the machines behind it."""
+
+    def __init__(self, host: str, cause: Exception) -> None:
+        super().__init__(host)
+        self.host = host
+        self.cause = cause
+
+
 class JumpHosts:
     """The jump hosts of a run. Fabric would open a connection to the jump host for every machine behind it,
     more than its sshd lets in at once (MaxStartups), and take whatever host key it shows (rule 9)."""
@@ -23,7 +32,7 @@ class JumpHosts:
 
     def prepare(self, connection: fabric.Connection, known_hosts: str | None) -> None:
         """Opens the jump host that ``connection`` goes through, if it goes through one and that is not open
-        yet. Raises what paramiko raises when that fails."""
+        yet. Raises JumpHostError when that fails."""
         if not isinstance(connection.gateway, fabric.Connection):
             return
         connection.gateway = self._open(connection.gateway, known_hosts)
@@ -46,7 +55,12 @@ class JumpHosts:
                 shared.connect_timeout = math.ceil(self._connect_seconds)
                 for limit in ("banner_timeout", "auth_timeout"):
                     shared.connect_kwargs[limit] = self._connect_seconds
-                shared.open()
+                try:
+                    shared.open()
+                except Exception as error:
+                    raise JumpHostError(shared.host, error) from error
+                # Otherwise the library waits an hour for a machine that the jump host cannot reach.
+                shared.transport.channel_timeout = self._connect_seconds
         return shared
 
 

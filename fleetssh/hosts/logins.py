@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 from typing import Any
 
 import paramiko
@@ -37,6 +38,8 @@ class Logins:
 
 def _read(path: str) -> paramiko.PKey | None:
     """The key in a file; ``None`` for an encrypted one, which the agent may have."""
+    if Path(path).exists() and not Path(path).is_file():
+        raise KeyFileError(f"its key file {path} is no file")
     try:
         return paramiko.PKey.from_path(path)
     except (paramiko.PasswordRequiredException, TypeError) as error:

@@ -64,9 +64,8 @@ class FabricCarrier:
             return self._converse(channel, peer, visit, deadline_seconds)
         except Exception as error:
             self._drop(target.name)
-            failure, text = classify(error)
-            kind = failure if failure is Failure.TIMEOUT else Failure.HALF
-            return Unreached(target.name, kind, text)
+            # It let us in, so it is not silent, whatever kept it from answering.
+            return Unreached(target.name, Failure.HALF, classify(error)[1])
         finally:
             channel.close()
 
@@ -131,8 +130,13 @@ class FabricCarrier:
         deadline = clock.monotonic() + deadline_seconds
         channel.settimeout(deadline_seconds)
         channel.exec_command(visit.command)
-        channel.sendall(visit.program)
-        channel.shutdown_write()
+        try:
+            channel.sendall(visit.program)
+            channel.shutdown_write()
+        except TimeoutError:
+            raise
+        except OSError:
+            pass  # Who ends without listening may still have said why.
         channel.settimeout(POLL_SECONDS)
         output, error = bytearray(), bytearray()
         while True:

@@ -12,7 +12,11 @@ LINKS = "/run/systemd/system"
 CONF = "/etc/fleet/fleet.conf"
 
 OWN_UNIT_FOLDERS = (
+    "/etc/systemd/system.control",
+    "/run/systemd/system.control",
     "/etc/systemd/system",
+    "/etc/systemd/system.attached",
+    "/run/systemd/system.attached",
     "/usr/local/lib/systemd/system",
     "/usr/lib/systemd/system",
     "/lib/systemd/system",

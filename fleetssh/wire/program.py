@@ -15,11 +15,15 @@ MAX_DETAILS = 20
 LOG_LINES = 10
 """Last log lines of a failed or new unit (fleet's own default for ``journal``)."""
 
+LOG_BYTES = 1000
+"""Of one line: a program may log megabytes at once, which must not make its machine's answer too long."""
+
 MAX_JOB_RECORDS = 400
 """Job records read to learn how idle units ended; bounds the reply when a timer fires often."""
 
-LOCK_WAIT_SECONDS = 10
-"""How long a visit waits for another visit on the same machine before it gives up."""
+LOCK_WAIT_SECONDS = 40
+"""How long a visit waits for another one on the same machine before it gives up: longer than that may wait
+for systemd's jobs."""
 
 FUNCTIONS = rf"""
 LC_ALL=C; export LC_ALL; LANG=C; SYSTEMD_COLORS=0; SYSTEMD_PAGER=; export SYSTEMD_COLORS SYSTEMD_PAGER
@@ -115,7 +119,10 @@ details() {{
   say "$(systemctl show --no-pager -p Id -p LoadError -p Result -p ExecMainCode -p ExecMainStatus -- $some)"
   for f in $some; do
     # Not -u: a program that cannot be run is told by a process that the journal may not know any more.
-    tell log "$f"; say "$(journalctl -b -q --no-pager -n {LOG_LINES} -o cat UNIT="$f" + _SYSTEMD_UNIT="$f")"
+    tell log "$f"
+    said=$(journalctl -b -q --no-pager -n {LOG_LINES} -o cat UNIT="$f" + _SYSTEMD_UNIT="$f" |
+      cut -b -{LOG_BYTES})
+    say "$said"
   done
 }}
 
@@ -167,29 +174,41 @@ guard() {{
   word=$1; shift
   for f; do
     own=
-    for folder in {" ".join(paths.OWN_UNIT_FOLDERS)}; do
-      [ -e "$folder/$f" ] || [ -L "$folder/$f" ] && {{ own=$folder/$f; break; }}
-    done
-    [ -z "$own" ] && [ -e {paths.LINKS}/"$f" ] && [ ! {paths.LINKS}/"$f" -ef {paths.UNITS}/"$f" ] &&
-      own={paths.LINKS}/$f
+    find_own "$f"
+    # An instance is a unit of the machine's own when its template is one.
+    case $f in *@.*) ;; *@*.*) [ -n "$own" ] || find_own "${{f%%@*}}@.${{f##*.}}" ;; esac
+    # What the machine mounted by hand has no file, and systemd knows it all the same.
+    case $f in *.mount|*.automount|*.swap|*.device) [ -n "$own" ] || find_made "$f" ;; esac
     [ -n "$own" ] && {{ shadowed="$shadowed $f "; tell "$word" "$f" "$own"; }}
   done
 }}
+find_own() {{
+  for folder in {" ".join(paths.OWN_UNIT_FOLDERS)}; do
+    [ -e "$folder/$1" ] || [ -L "$folder/$1" ] && {{ own=$folder/$1; return; }}
+  done
+  [ -e {paths.LINKS}/"$1" ] && [ ! {paths.LINKS}/"$1" -ef {paths.UNITS}/"$1" ] && own={paths.LINKS}/$1
+}}
+find_made() {{
+  case $(systemctl show --no-pager -p ActiveState -p FragmentPath -- "$1") in
+    *FragmentPath=/*) ;; *ActiveState=active*) own=/proc/self/mountinfo ;;
+  esac
+}}
 
-# mine NAME...: sets names to those that are not guarded; false when none is left
+# mine NAME...: sets names to those that are neither guarded nor stuck; false when none is left
 mine() {{
   names=
-  for f; do case $shadowed in *" $f "*) ;; *) names="$names $f";; esac; done
+  for f; do case $shadowed$stuck in *" $f "*) ;; *) names="$names $f";; esac; done
   [ -n "$names" ]
 }}
 
 # write_manifest TEXT: replaces the manifest; a machine with nothing of ours keeps none
 write_manifest() {{
   text=$1
+  [ -z "$stuck" ] || keep_stuck
   [ -n "$text" ] || {{ rm -f {paths.MANIFEST}; return; }}
   if [ -n "$shadowed" ]; then
-    text=; old=$IFS; IFS=$nl
-    for line in $1; do
+    lines=$text; text=; old=$IFS; IFS=$nl
+    for line in $lines; do
       case $shadowed in *" ${{line##* }} "*) line="inactive ${{line#* }}" ;; esac
       text="$text$line$nl"
     done
@@ -197,6 +216,16 @@ write_manifest() {{
   fi
   said=$({{ printf '%s' "$text" >{paths.FLEET}/manifest.new; }} 2>&1) &&
     said=$(mv -f {paths.FLEET}/manifest.new {paths.MANIFEST} 2>&1) || {{ unwritable "$said"; return 1; }}
+}}
+
+# Sets text to itself but for the stuck units, of which stands what stands in the machine's manifest.
+keep_stuck() {{
+  kept=; text=${{text:-${{manifest%%"$nl"*}}}}
+  old=$IFS; IFS=$nl
+  for line in $text; do case $stuck in *" ${{line##* }} "*) ;; *) kept="$kept$line$nl" ;; esac; done
+  for line in $manifest; do case $stuck in *" ${{line##* }} "*) kept="$kept$line$nl" ;; esac; done
+  IFS=$old
+  text=$kept
 }}
 
 # stage NAME TEXT: a unit file into the staging folder
@@ -213,10 +242,9 @@ all_staged() {{
 }}
 
 install_staged() {{
-  [ -n "$staged" ] || return 0
-  said=$(cd {paths.FLEET}/stage && mv -f -- $staged {paths.UNITS}/ 2>&1) ||
-    {{ unwritable "$said"; return 1; }}
-  link $staged
+  [ -n "$staged" ] && mine $staged || return 0
+  said=$(cd {paths.FLEET}/stage && mv -f -- $names {paths.UNITS}/ 2>&1) || {{ unwritable "$said"; return 1; }}
+  link $names
 }}
 
 link() {{
@@ -224,19 +252,18 @@ link() {{
   run link ln -sf -- $targets {paths.LINKS}/
 }}
 
-# halt SECONDS NAME...: stops units and sees them stopped; false when one still runs, and when systemd does
-# not say how each one is (rule 5)
+# halt SECONDS NAME...: stops units and sees them stopped (rule 5). Those that still run, or of which systemd
+# does not say, are remembered in stuck: nothing more is done with them, and the next visit tries again.
 halt() {{
-  limit=$1; shift; n=0
+  limit=$1; shift
   run stop timeout "$limit" systemctl --no-ask-password stop -- "$@"
-  for f in $(systemctl is-active -- "$@"); do
-    case $f in
-      inactive|failed) n=$((n + 1)) ;;
-      *) trouble stopping "still $f after $limit s: $*"; return 1 ;;
-    esac
+  for state in $(systemctl is-active -- "$@"); do
+    case $state in inactive|failed) ;; *) stick "$1" "still $state after $limit s" ;; esac
+    shift
   done
-  [ "$n" -eq $# ] || {{ trouble stopping "systemd does not say whether these have stopped: $*"; return 1; }}
+  for f; do stick "$f" "systemd does not say whether it has stopped"; done
 }}
+stick() {{ stuck="$stuck $1 "; tell stuck "$1"; say "$2"; }}
 
 remove() {{
   systemctl --runtime --no-reload -q disable -- "$@"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -31,6 +32,9 @@ MAX_DIGITS = 18
 """Digits in a number that a machine may say: what fits in 64 bits."""
 
 NOT_ROOT = "set `ansible_become: true` in the inventory, or log in as root"
+
+_NAME = re.compile(r"[0-9A-Za-z:_.\\@-]+")
+"""What we write has names of units only: nothing that leads out of our folder."""
 
 NO_MACHINE_ID = frozenset({"", "uninitialized"})
 """What /etc/machine-id holds before systemd has chosen one: an image's first boot (machine-id(5))."""
@@ -209,7 +213,7 @@ def parse_manifest(lines: tuple[str, ...]) -> Manifest:
     for line in content[1:]:
         fields = line.split(" ")
         generation = _whole(fields[1]) if len(fields) == 4 else None
-        if generation is None or fields[0] not in set(TargetState):
+        if generation is None or fields[0] not in set(TargetState) or not _NAME.fullmatch(fields[3]):
             raise WireError(f"the manifest has the line {line!r}")
         entries.append(ManifestEntry(fields[3], fields[2], TargetState(fields[0]), generation))
     return Manifest(head[2], fence, tuple(entries))
@@ -323,9 +327,11 @@ def _outcomes(sections: list[Section]) -> Iterator[Outcome]:
             case "shadowed":
                 name, place = section.arguments(2)
                 yield Outcome(Action.WRITE, name, False, f"the machine has a unit of its own there: {place}")
+            case "stuck":
+                yield Outcome(Action.STOP, section.arguments(1)[0], False, text)
             case "trouble":
                 (kind,) = section.arguments(1)
                 said = f"{TROUBLES[kind]}: {text}" if kind in TROUBLES else text
-                yield Outcome(Action.STOP if kind == "stopping" else Action.NOTE, "", False, said)
+                yield Outcome(Action.NOTE, "", False, said)
             case _:
                 pass

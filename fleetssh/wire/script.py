@@ -11,12 +11,23 @@ from fleetssh.wire import paths
 from fleetssh.wire.program import FUNCTIONS
 from fleetssh.wire.quoting import quote, words
 
-SHELL = "/bin/sh -c 'eval \"$(cat)\"'"
+HEADER = "# a visit of fleetssh"
+"""First line of every program. Where it is missing, something that the login shell runs (a ``.bashrc`` with
+``read`` or ``ssh`` in it) has taken the beginning from standard input, and the rest must not be run."""
+
+SHELL = (
+    f'/bin/sh -c \'program=$(cat); case $program in "{HEADER}"*) eval "$program" ;; '
+    '*) echo "the login shell took the beginning of the program from standard input" >&2; exit 90 ;; esac\''
+)
 """Reads the whole program before the first line runs, whichever shell ``/bin/sh`` is: some shells read a
 script from a pipe one byte at a time, and none should run half of one."""
 
-START_WAIT_SECONDS = 30
-"""How long one visit waits for systemd's start and stop jobs. A slower unit is watched by later looks."""
+START_WAIT_SECONDS = 5
+"""How long one visit waits for systemd's start jobs; a slower unit is watched by later looks. Shorter than
+``LOCK_WAIT_SECONDS``: whoever comes after a controller that died meanwhile gets the machine in time."""
+
+STOP_WAIT_SECONDS = 30
+"""How long one visit waits for stop jobs, of which nothing may be assumed (rule 5)."""
 
 SETTLE_SECONDS = 0.25
 """A service that dies at once has died by then: ``launched`` is only said of what outlived it (rule 8)."""
@@ -62,10 +73,10 @@ def write_act(
     """A visit that carries out ``plan`` on a machine whose manifest is ``found``, then looks.
 
     Order (fleet 5.2): stop, remove, write, one daemon-reload however many files, restart, start. New texts
-    are staged before all that, so a full disk stops nothing. The manifest is written before the first
-    file and again after the last start, so a visit cut off in the middle leaves a manifest that names every
-    file of ours. Start jobs are waited for up to ``wait_seconds``, not at all with 0; a stop is always seen
-    to its end or to the limit of one visit.
+    are staged before all that, so a full disk stops nothing. A unit that does not stop is left as it is. The
+    manifest is written before the first file and again after the last start, so a visit cut off in the middle
+    leaves a manifest that names every file of ours. Start jobs are waited for up to ``wait_seconds``, not at
+    all with 0; a stop is always seen to its end or to the limit of one visit.
     """
     return _visit(mark, become, known_boot, [*_act(plan, found, cluster, wait_seconds), "act", "look"])
 
@@ -75,8 +86,9 @@ def _visit(mark: str, become: bool, known_boot: str, body: list[str]) -> Visit:
     so a program cut off anywhere (the connection broke while it was sent) is a syntax error."""
     command = f"sudo -n -- {SHELL}" if become else SHELL
     lines = [
+        HEADER,
         "{",
-        f"mark={quote(mark)}; known={quote(known_boot)}; started=; staged=; full=; shadowed=",
+        f"mark={quote(mark)}; known={quote(known_boot)}; started=; staged=; full=; shadowed=; stuck=",
         FUNCTIONS,
         "tell begin; flush",
         *body,
@@ -126,7 +138,7 @@ def _jobs(action: Action, names: list[str], wait_seconds: int) -> Iterator[str]:
         mine = f"mine {words(chunk)} &&"
         match action:
             case Action.STOP:
-                yield f"{mine} {{ halt {START_WAIT_SECONDS} $names || return; }}"
+                yield f"{mine} halt {STOP_WAIT_SECONDS} $names"
             case Action.REMOVE:
                 yield f"{mine} run remove remove $names"
             case Action.LINK:

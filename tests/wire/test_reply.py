@@ -254,17 +254,19 @@ def test_troubles_and_refusals_are_outcomes_that_failed() -> None:
     seen = reached(
         reply(
             trouble_busy="another visit",
-            trouble_stopping="still active",
+            stuck_b="still active",
             trouble_strange="who knows",
             shadowed_b="",
             outcome_start_0="",
             outcome_stop_5="no\n\nway",
             outcome_dance_0="",
-        ).replace(b"shadowed b", b"shadowed b.service /etc/b.service")
+        )
+        .replace(b"shadowed b", b"shadowed b.service /etc/b.service")
+        .replace(b"stuck b", b"stuck b.service")
     )
     assert [(o.action, o.unit, o.ok, o.message) for o in seen.outcomes] == [
         (Action.NOTE, "", False, "another controller is at work there: another visit"),
-        (Action.STOP, "", False, "still active"),
+        (Action.STOP, "b.service", False, "still active"),
         (Action.NOTE, "", False, "who knows"),
         (Action.WRITE, "b.service", False, "the machine has a unit of its own there: /etc/b.service"),
         (Action.START, "", True, ""),
@@ -273,7 +275,7 @@ def test_troubles_and_refusals_are_outcomes_that_failed() -> None:
 
 
 @pytest.mark.parametrize(
-    "frame", ["trouble", "log", "shadowed", "shadowed a", "occupied a", "occupied a b c"]
+    "frame", ["trouble", "log", "shadowed", "shadowed a", "occupied a", "occupied a b c", "stuck"]
 )
 def test_a_frame_with_words_missing_is_a_wire_error(frame: str) -> None:
     with pytest.raises(WireError):

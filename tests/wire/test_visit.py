@@ -21,7 +21,7 @@ from fleetssh.core.model import (
 from fleetssh.wire.reply import parse_manifest, read_reply
 from fleetssh.wire.script import UNWRITTEN, format_manifest, write_act, write_look
 from tests.wire.machine import MACHINE_ID, Machine
-from tests.wire.visits import CLUSTER, LAUNCHED, LOADED, MARK, TEXT, act, holding, install, look, plan, want
+from tests.wire.visits import CLUSTER, LOADED, MARK, TEXT, act, holding, install, look, plan, want
 
 A, B = want("a.service"), want("b.service", LOADED)
 NEW_TEXT = TEXT + b"# changed\n"
@@ -393,7 +393,7 @@ def test_what_was_planned_for_another_manifest_is_not_done(machine: Machine) -> 
 def test_a_visit_that_finds_another_one_at_work_changes_nothing(machine: Machine) -> None:
     machine.reached(act(install(A)))
     visit = act(plan([], stop=["a.service"], remove=["a.service"], reload=[""]), holding(A))
-    impatient = replace(visit, program=visit.program.replace(b"flock -w 10 ", b"flock -w 0.1 "))
+    impatient = replace(visit, program=visit.program.replace(b"flock -w 40 ", b"flock -w 0.1 "))
     assert impatient != visit
     with (machine.root / "run/fleet/lock").open("r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -409,9 +409,36 @@ def test_a_unit_that_does_not_stop_keeps_its_file_and_its_place(machine: Machine
     steps = plan([], stop=["a.service"], remove=["a.service"], reload=[""])
     seen = machine.reached(act(steps, holding(A, B)))
     assert sorted(machine.files()) == ["a.service", "b.service"]
-    assert seen.manifest == holding(A, B)
-    assert "still active" in failures(seen)
-    assert (Action.STOP, failures(seen)) in outcomes(seen, ok=False)
+    assert set(seen.manifest.entries) == set(holding(A, B).entries)
+    (failed,) = [outcome for outcome in seen.outcomes if outcome.unit]
+    assert (failed.action, failed.unit, failed.ok) == (Action.STOP, "a.service", False)
+    assert "still active" in failed.message
+
+
+def test_a_unit_that_does_not_stop_keeps_nothing_else_from_being_done(machine: Machine) -> None:
+    c, changed = want("c.service"), want("a.service", text=NEW_TEXT)
+    machine.reached(act(install(A, B)))
+    (machine.sim / "stubborn").write_text("a.service\n")
+    steps = plan(
+        [changed, c],
+        stop=["a.service", "b.service"],
+        remove=["b.service"],
+        write=["a.service", "c.service"],
+        reload=[""],
+        start=["a.service", "c.service"],
+    )
+    seen = machine.reached(act(steps, holding(A, B)))
+    assert machine.files() == {"a.service": TEXT, "c.service": TEXT}
+    assert set(seen.manifest.entries) == set(holding(A, c).entries)
+    calls = (machine.sim / "calls").read_text()
+    assert "start -- c.service" in calls.replace("  ", " ")
+
+
+def test_the_last_unit_that_does_not_stop_keeps_the_manifest(machine: Machine) -> None:
+    machine.reached(act(install(A)))
+    (machine.sim / "stubborn").write_text("a.service\n")
+    steps = plan([], stop=["a.service"], remove=["a.service"], reload=[""])
+    assert machine.reached(act(steps, holding(A))).manifest == holding(A)
 
 
 def test_a_stop_that_systemd_does_not_confirm_was_none(machine: Machine) -> None:
