@@ -156,3 +156,16 @@ def test_unloading_what_has_no_machine_makes_it_inactive(capsys):
         "Unit a.service inactive\n",
         "Successfully unloaded units [a.service].\n",
     )
+
+
+def test_flags_of_a_verb_come_after_it(fleetssh):
+    """fleet's own examples had them before it, and were misread (A12)."""
+    ran = fleetssh("--no-block", "start", "hello")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("unknown flag: --no-block\n")
+    assert fleetssh("start", "--no-block").err == "No units given\n"
+
+
+def test_waiting_and_not_waiting_contradict_each_other(fleetssh):
+    ran = fleetssh("start", "--wait", "--no-block", "hello")
+    assert (ran.code, ran.err) == (2, "--wait and --no-block contradict each other\n")
