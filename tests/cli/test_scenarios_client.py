@@ -557,3 +557,22 @@ def test_flags_of_a_command_stand_after_dashes(client: Client, words: tuple[str,
     """F-206: the first two dashes are ours, later ones belong to the command."""
     ran = client.run("ssh", "m1", *words)
     assert (ran.code, ran.out.rstrip("\n")) == (0, said)
+
+
+# ---------------------------------------------------------------- paths
+
+
+@pytest.mark.parametrize(
+    ("path", "is_found"),
+    [("~/home.yml", True), ("~~", False), ("~~/home.yml", False), ("~nobody-at-all/x", False)],
+)
+@pytest.mark.parametrize("flag", ["--inventory", "--known-hosts-file"])
+def test_a_tilde_is_the_home_folder_and_two_are_only_a_name(
+    client: Client, monkeypatch: pytest.MonkeyPatch, path: str, is_found: bool, flag: str
+) -> None:
+    """F-208"""
+    monkeypatch.setenv("HOME", str(client.folder))
+    write_inventory(client.folder / "home.yml")
+    ran = client.run("list-machines", flag, path)
+    assert ran.code == (0 if is_found or flag == "--known-hosts-file" else 1)
+    assert "internal error" not in ran.err
