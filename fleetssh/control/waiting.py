@@ -62,32 +62,43 @@ def _is_at_it(report: UnitReport, done: Pass) -> bool:
 def needs_another_pass(done: Pass, names: tuple[str, ...], *, patient: bool) -> bool:
     """Whether a further pass may bring the named units on: because a stop has to end first, because a machine
     turned out to have a unit of its own by that name, or, for the ``patient``, because machines change."""
-    stuck = {host for host, outcome in done.troubles if outcome.action is Action.STOP and not outcome.unit}
-    return any(_is_unfinished(name, done, stuck, patient) for name in names)
+    slow = {(host, outcome.unit) for host, outcome in done.troubles if outcome.action is Action.STOP}
+    return any(_is_unfinished(name, done, slow, patient) for name in names)
 
 
-def _is_unfinished(name: str, done: Pass, stuck: Set[str], patient: bool) -> bool:
-    if stuck and name in done.withheld:
+def _is_unfinished(name: str, done: Pass, slow: Set[tuple[str, str]], patient: bool) -> bool:
+    """``slow`` names the units that did not stop in their visit, and where."""
+    if any(unit == name and _holds(name, done, host) for host, unit in slow):
         return True
     wanted = done.state.wanted.get(name)
     if wanted is None or wanted.target is TargetState.INACTIVE:
-        return any(_holds(name, done, host) for host in stuck)
+        return False
     # A global unit runs wherever it fits, and nowhere is not a failure (fleet): nobody waits for more.
     waits = patient and not wanted.unit.requirements.is_global
     return any(
-        (waits and report.verdict in PATIENT) or _is_held_up(report, done, stuck)
+        (waits and report.verdict in PATIENT) or _is_refused(report, done)
         for report in reports_of(done, (name,))
     )
 
 
 def _holds(name: str, done: Pass, host: str) -> bool:
+    """Whether the machine still has the unit, and not as it is wanted there."""
     sighting = done.sightings.get(host)
-    return isinstance(sighting, Reached) and any(item.entry.name == name for item in sighting.found)
-
-
-def _is_held_up(report: UnitReport, done: Pass, stuck: Set[str]) -> bool:
-    machine = report.machine
-    if machine is None or report.verdict not in (Verdict.STOPPING, Verdict.MISSING):
+    if not isinstance(sighting, Reached) or all(item.entry.name != name for item in sighting.found):
         return False
-    sighting = done.sightings.get(machine.host)
-    return machine.host in stuck or (isinstance(sighting, Reached) and report.name in sighting.occupied)
+    return all(
+        report.machine is None
+        or report.machine.host != host
+        or report.verdict in (Verdict.STOPPING, Verdict.MISSING)
+        for report in reports_of(done, (name,))
+    )
+
+
+def _is_refused(report: UnitReport, done: Pass) -> bool:
+    """Whether its machine has a unit of its own by that name."""
+    sighting = done.sightings.get(report.machine.host) if report.machine else None
+    return (
+        report.verdict is Verdict.MISSING
+        and isinstance(sighting, Reached)
+        and report.name in sighting.occupied
+    )

@@ -13,7 +13,7 @@ from tests.cli.passmaking import INACTIVE, LOADED, after, found, look, make_pass
 
 A = unit("a.service")
 ALONE = ("a.service",)
-STUCK = (Outcome(Action.STOP, "", False, "still deactivating after 30 s: a.service"),)
+STUCK = (Outcome(Action.STOP, "a.service", False, "still deactivating after 30 s"),)
 SILENT = Unreached("m1", Failure.TIMEOUT)
 
 
