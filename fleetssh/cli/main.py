@@ -135,6 +135,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     name="fleetssh",
     invoke_without_command=True,
     context_settings=HELP_NAMES,
+    help=f"systemd for a cluster, with nothing on the machines but sshd and systemd. Version {__version__}.",
     epilog="'fleetssh help COMMAND' explains a command. Every global option can be set in the environment as "
     "FLEETSSH_<OPTION> or FLEETCTL_<OPTION>, and given before or after the command.",
 )
@@ -142,7 +143,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
               help="Print the version.")  # fmt: skip
 @click.pass_context
 def program(ctx: click.Context) -> None:
-    """systemd for a cluster, with nothing on the machines but sshd and systemd."""
+    """The program itself: without a command, its help."""
     if ctx.invoked_subcommand is None:
         say(*ctx.get_help().splitlines())
 

@@ -78,7 +78,8 @@ class Session:
     @property
     def who(self) -> str:
         """Who is at work and with what, for events and for others who wait."""
-        user = self.environ.get("USER") or self.environ.get("LOGNAME") or f"uid {os.getuid()}"
+        names = ("SUDO_USER", "USER", "LOGNAME")
+        user = next((self.environ[name] for name in names if self.environ.get(name)), f"uid {os.getuid()}")
         return f"{user}@{socket.gethostname()} (fleetssh {self.verb}, pid {os.getpid()})"
 
     @cached_property
@@ -165,7 +166,7 @@ class Session:
     def inventory_path(self) -> Path:
         """The inventory that was named, or the one in the current folder. Raises InventoryError for none."""
         if self.settings.inventory:
-            return Path(self.settings.inventory).expanduser()
+            return expand_home(self.settings.inventory)
         if DEFAULT_INVENTORY.exists():
             return DEFAULT_INVENTORY
         raise InventoryError(
@@ -179,5 +180,10 @@ class Session:
         return replace(
             host,
             user=user or host.user,
-            known_hosts=str(Path(keys).expanduser().absolute()) if keys else host.known_hosts,
+            known_hosts=str(expand_home(keys).absolute()) if keys else host.known_hosts,
         )
+
+
+def expand_home(path: str) -> Path:
+    """``~`` and ``~user`` as home folders; the name of nobody stays as it is (fleet leaves ``~~`` alone)."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises for nobody's name

@@ -81,8 +81,9 @@ def test_the_environment_alone_says_which_cluster(fleet: Fleet, prefix: str) -> 
 
 
 def test_version_and_help(fleet: Fleet) -> None:
-    """F-006, F-008."""
+    """F-006, F-007, F-008."""
     assert fleet.run("version").out == f"fleetssh version {__version__}\n"
+    assert __version__ in fleet.run("help").out
     shown = {fleet.run(*words).out for words in ([], ["--help"], ["-h"], ["help"])}
     assert len(shown) == 1
     assert "list-unit-files" in shown.pop()
