@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The lab's machines are containers of systemd-nspawn made by mmdebstrap.
 LAB_PACKAGES := systemd-container mmdebstrap iproute2 nftables openssh-client dash busybox
 # Tests drive completion in these shells, and have the Vagrantfile checked.
-TEST_PACKAGES := fish zsh vagrant vagrant-libvirt
+TEST_PACKAGES := fish zsh vagrant vagrant-libvirt tcsh
 
 .PHONY: demo test lint docs bench clean setup system
 

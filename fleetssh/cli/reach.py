@@ -134,10 +134,17 @@ def _ssh_options(session: Session, host: Host, forward_agent: bool) -> list[str]
     if host.user:
         options += ["-l", host.user]
     if host.key_file:
-        options += ["-i", host.key_file, "-o", "IdentitiesOnly=yes"]
+        options += ["-i", _literal(host.key_file), "-o", "IdentitiesOnly=yes"]
     if host.known_hosts:
-        options += ["-o", f'UserKnownHostsFile="{host.known_hosts}"']
+        options += ["-o", f'UserKnownHostsFile="{_literal(host.known_hosts)}"']
     if session.settings.connect_timeout:
         options += ["-o", f"ConnectTimeout={max(1, round(session.settings.connect_timeout))}"]
     options += ["-A"] if forward_agent else []
     return [*options, "-t"] if _has_terminal() else options
+
+
+def _literal(path: str) -> str:
+    """A path in which OpenSSH expands nothing. Raises CommandError for what it has no spelling of."""
+    if '"' in path or "${" in path:
+        raise CommandError(f"ssh cannot be told of the file {path}: its name has a quote or ${{ in it")
+    return path.replace("%", "%%")

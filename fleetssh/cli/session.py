@@ -102,6 +102,8 @@ class Session:
 
         inventory = self.read_inventory()
         note(*(f"WARNING: {text}" for text in inventory.warnings))
+        if self.environ.get("FLEETCTL_TUNNEL"):
+            note("WARNING: FLEETCTL_TUNNEL has no effect: give the machines a ProxyJump in ~/.ssh/config")
         return inventory
 
     def read_inventory(self) -> Inventory:

@@ -67,6 +67,8 @@ def _explain(target: Target, visit: Visit, answer: Answer, half: Unreached) -> U
     """A reply that never began says more: the login shell or sudo refused to run the program."""
     if f"FLEETSSH {visit.mark} begin".encode() in answer.output:
         return half
+    if answer.status is None:
+        return Unreached(half.host, Failure.HALF, "the connection broke off before it answered", half.seen_at)
     complaint, last = _last_line(answer.error), _last_line(answer.output)
     text = complaint or last or "nothing was said"
     # sudo complains on standard error; nologin and its like talk on standard output.

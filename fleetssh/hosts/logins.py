@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
 from paramiko.pkey import UnknownKeyType
 
 
@@ -50,5 +51,6 @@ def _read(path: str) -> paramiko.PKey | None:
         ) from error
     except OSError as error:
         raise KeyFileError(f"its key file {path} cannot be read: {error.strerror}") from error
-    except (ValueError, UnknownKeyType, paramiko.SSHException) as error:
-        raise KeyFileError(f"its key file {path} is no private key") from error
+    except (ValueError, UnsupportedAlgorithm, UnknownKeyType, paramiko.SSHException) as error:
+        hint = "; it is the public key, name the private one" if path.endswith(".pub") else ""
+        raise KeyFileError(f"its key file {path} is no private key{hint}") from error

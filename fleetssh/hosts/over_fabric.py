@@ -7,7 +7,7 @@ import math
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import fabric
@@ -33,6 +33,9 @@ DROPPED_TRIES = 4
 
 READ_BYTES = 256 * 1024
 FEED_BYTES = 32 * 1024
+NO_STATUS = -1
+"""What the library says for the exit status of a command whose connection broke."""
+
 POLL_SECONDS = 0.5
 """How long one read waits before standard error is drained too and the deadline is looked at."""
 
@@ -61,13 +64,12 @@ class FabricCarrier:
             failure, text = classify(error)
             return Unreached(target.name, failure, text)
         try:
-            return self._converse(channel, peer, visit, deadline_seconds)
+            with _closing(channel):
+                return self._converse(channel, peer, visit, deadline_seconds)
         except Exception as error:
             self._drop(target.name)
             # It let us in, so it is not silent, whatever kept it from answering.
             return Unreached(target.name, Failure.HALF, classify(error)[1])
-        finally:
-            channel.close()
 
     def stream(
         self,
@@ -85,7 +87,7 @@ class FabricCarrier:
         except Exception as error:
             failure, text = classify(error)
             raise MachineError(f"{target.name}: {failure}: {text}".removesuffix(": ")) from error
-        with contextlib.closing(channel):
+        with _closing(channel):
             if source is not None:
                 # A thread that may never end: it waits for a person at a keyboard.
                 threading.Thread(target=_feed, args=(channel, source), daemon=True).start()
@@ -109,7 +111,7 @@ class FabricCarrier:
             while data := channel.recv_stderr(READ_BYTES):
                 err(data)
             status = channel.recv_exit_status()
-        if status == -1:
+        if status == NO_STATUS:
             raise MachineError(f"{target.name}: the connection broke off")
         return status
 
@@ -154,8 +156,8 @@ class FabricCarrier:
         channel.settimeout(max(POLL_SECONDS, deadline - clock.monotonic()))
         while data := channel.recv_stderr(READ_BYTES):
             error += data
-        status = channel.recv_exit_status() if channel.status_event.wait(POLL_SECONDS) else None
-        return Answer(bytes(output), bytes(error), status, peer)
+        status = channel.recv_exit_status() if channel.status_event.wait(POLL_SECONDS) else NO_STATUS
+        return Answer(bytes(output), bytes(error), None if status == NO_STATUS else status, peer)
 
     # ------------------------------------------------------------ connections
 
@@ -236,6 +238,16 @@ class FabricCarrier:
         if connection is not None:
             with contextlib.suppress(Exception):
                 connection.close()
+
+
+@contextlib.contextmanager
+def _closing(channel: paramiko.Channel) -> Iterator[None]:
+    """Closes a channel in the end, if there still is something to close."""
+    try:
+        yield
+    finally:
+        with contextlib.suppress(Exception):
+            channel.close()
 
 
 def _feed(channel: paramiko.Channel, source: int) -> None:

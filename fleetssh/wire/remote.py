@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fleetssh.wire.quoting import quote, words
+from fleetssh.wire.quoting import quote, shell_command, words
 
 GUARD = (
     "exec 3<&0; helpers=; {} & reader=$!; {}"
@@ -77,4 +77,4 @@ def plain_command(arguments: Sequence[str]) -> str:
 def as_root(command: str, sudo: bool) -> str:
     """A shell command as root's, by sudo where the login is not root."""
     prefix = "sudo -n -- " if sudo else ""
-    return f"{prefix}/bin/sh -c {quote(command)}"
+    return prefix + shell_command(command)

@@ -25,7 +25,7 @@ from fleetssh.core.model import (
 )
 from fleetssh.wire.script import MANIFEST_VERSION
 
-MAX_REPLY_BYTES = 16 * 1024 * 1024
+MAX_REPLY_BYTES = 8 * 1024 * 1024
 """A machine with 10,000 units answers about 3 MB; whatever says more is not answering us."""
 
 MAX_DIGITS = 18
@@ -74,7 +74,9 @@ def read_reply(host: str, address: str, mark: str, output: bytes, seen_at: float
     machine without systemd ``NO_SYSTEMD``. Raises WireError for a complete reply that makes no sense: that
     is a defect, not a state of a machine.
     """
-    sections = list(split_sections(mark, output))
+    # What a machine says before the program runs may be long, and is not worth splitting.
+    begun = output.find(f"FLEETSSH {mark} begin".encode())
+    sections = list(split_sections(mark, output[begun:])) if begun >= 0 else []
     if not sections or sections[0].name != "begin" or sections[-1].name != "end":
         size = len(output)
         return Unreached(host, Failure.HALF, f"the reply broke off after {size} bytes", seen_at)
