@@ -56,22 +56,33 @@ def _run(session: Session, change: Change, work: Work, retry: frozenset[str]) ->
     began = clock.monotonic()
     with progress(session.cluster, f"to {work.verb} {_title(names)}") as cluster:
         course = Course(_one_pass(session, cluster, names, work, work.limit, retry))
-    if work.wait:
-        course.waits = _tell_waiting(course.last, names)
-    pause = FIRST_PAUSE_SECONDS
-    with progress(session.cluster, f"(waiting for {_title(names)})") as cluster:
-        while work.block and needs_another_pass(course.last, names, patient=work.wait):
-            left = began + work.limit - clock.monotonic()
-            if pause > left:
-                break
-            clock.sleep(pause)
-            cluster = _reread(session, cluster)
-            # For the patient, another controller at work is one more thing to wait for.
-            with contextlib.suppress(*([StoreHeld] if work.wait else [])):
-                course.add(_one_pass(session, cluster, names, work, left - pause))
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+    try:
+        if work.wait:
+            course.waits = _tell_waiting(course.last, names)
+        with progress(session.cluster, f"(waiting for {_title(names)})") as cluster:
+            _pursue(session, cluster, course, names, work, began + work.limit)
+    except KeyboardInterrupt:
+        note("what was asked for stays wanted: the pass that can carry it out does so")
+        raise
     course.seconds = clock.monotonic() - began
     return course
+
+
+def _pursue(
+    session: Session, cluster: Cluster, course: Course, names: tuple[str, ...], work: Work, deadline: float
+) -> None:
+    """Further passes, as long as one may bring the named units on."""
+    pause = FIRST_PAUSE_SECONDS
+    while work.block and needs_another_pass(course.last, names, patient=work.wait):
+        left = deadline - clock.monotonic()
+        if pause > left:
+            return
+        clock.sleep(pause)
+        cluster = _reread(session, cluster)
+        # For the patient, another controller at work is one more thing to wait for.
+        with contextlib.suppress(*([StoreHeld] if work.wait else [])):
+            course.add(_one_pass(session, cluster, names, work, left - pause))
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
 def _title(names: tuple[str, ...]) -> str:

@@ -85,23 +85,34 @@ def _report(
     found = next((item for item in sighting.found if item.entry.name == name), None)
     if found is None or found.digest is None:
         return UnitReport(name, Verdict.MISSING, machine, found)
-    verdict = _judge(wanted[name], found, rests=_rests(name, wanted, sighting))
+    verdict = _judge(wanted[name], found)
+    if verdict is Verdict.MISSING and _is_carried_out(wanted[name], found) and _rests(name, wanted, sighting):
+        verdict = Verdict.RESTING
     return UnitReport(name, verdict, machine, found)
 
 
-def _judge(wanted: Wanted, found: Found, *, rests: bool) -> Verdict:
+def _is_carried_out(wanted: Wanted, found: Found) -> bool:
+    """Whether the machine's last visit did all that is wanted of a unit."""
+    entry = found.entry
+    return (entry.digest, found.digest, entry.target, entry.generation) == (
+        wanted.unit.digest,
+        wanted.unit.digest,
+        wanted.target,
+        wanted.generation,
+    )
+
+
+def _judge(wanted: Wanted, found: Found) -> Verdict:
     """A machine's manifest is written anew when a visit has done everything: before that, what runs there is
     the unit of before, and neither ``launched`` nor ``loaded`` may be said of it."""
-    entry = found.entry
-    has_its_file = entry.digest == found.digest == wanted.unit.digest
     if wanted.target is TargetState.LOADED:
-        if found.active in RUNNING and entry.target is TargetState.LAUNCHED:
+        if found.active in RUNNING and found.entry.target is TargetState.LAUNCHED:
             return Verdict.STOPPING
         # What was seen to have stopped is loaded, though the manifest may not say so yet.
+        has_its_file = found.entry.digest == found.digest == wanted.unit.digest
         return Verdict.LOADED if has_its_file else Verdict.MISSING
-    if has_its_file and (entry.target, entry.generation) == (wanted.target, wanted.generation):
-        verdict = judge_launched(found)
-        return Verdict.RESTING if rests and verdict is Verdict.MISSING else verdict
+    if _is_carried_out(wanted, found):
+        return judge_launched(found)
     return Verdict.STOPPING if found.active == "deactivating" else Verdict.MISSING
 
 

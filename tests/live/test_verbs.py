@@ -88,6 +88,7 @@ def test_waiting_ends_with_ctrl_c_or_its_bound_and_the_unit_stays_wanted(fleet: 
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert "Traceback" not in err
+    assert "what was asked for stays wanted" in err
     assert fleet.files()["web.service"][1:] == ["launched", "inactive", "-"]
     answer = fleet.run("start", "--wait", "--block-attempts=1", "web", code=3)
     assert answer.err.count("no machine can take it") == 1
