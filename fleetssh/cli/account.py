@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from fleetssh.cli.exits import Exit, combine
 from fleetssh.cli.output import note, say
 from fleetssh.cli.replacing import changed_line
-from fleetssh.cli.standing import lingering, occupied_line, problem
+from fleetssh.cli.standing import is_refused, lingering, occupied_line, problem
 from fleetssh.cli.telling import alarm_lines, done_lines, touched_units, trouble_lines, unreached_lines
 from fleetssh.control.commands import Change
 from fleetssh.control.reconcile import Pass
@@ -140,7 +140,7 @@ class Account:
             if self.work.verb == "stop" and report.verdict is Verdict.UNPLACED:
                 state = ""
                 codes.append(self._tell_nothing_to_stop(name, done))
-            elif self.work.block or report.verdict in AT_ONCE:
+            elif self.work.block or report.verdict in AT_ONCE or is_refused(report, done):
                 lines, code = problem(report, done, course.seconds)
                 if code and name in course.waits and report.verdict in PATIENT:
                     lines = [f"Unit {name} waits still, after {course.seconds:.0f} s"]

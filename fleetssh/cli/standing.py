@@ -46,6 +46,16 @@ def problem(report: UnitReport, done: Pass, waited: float = 0.0) -> tuple[list[s
             return [], Exit.DONE
 
 
+def is_refused(report: UnitReport, done: Pass) -> bool:
+    """Whether its machine has said why a unit is not there as it should be: that needs no waiting for."""
+    if report.verdict is not Verdict.MISSING or report.machine is None:
+        return False
+    host, name = report.machine.host, report.name
+    sighting = done.sightings.get(host)
+    in_the_way = isinstance(sighting, Reached) and (name in sighting.occupied or name in sighting.strangers)
+    return in_the_way or _trouble(done, host, name) is not None
+
+
 def _unknown(name: str, machine: Machine, done: Pass) -> list[str]:
     sighting = done.sightings.get(machine.host)
     why = f" ({sighting.why})" if isinstance(sighting, Unreached) else ""

@@ -52,6 +52,21 @@ def test_without_blocking_one_line_is_told_and_no_more(capsys):
     assert tell(capsys, change(A), work, done) == (Exit.DONE, "Triggered unit a.service start\n", "")
 
 
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ({"outcomes": (Outcome(Action.NOTE, "", False, "no space left"),)}, "no space left"),
+        ({"occupied": {"a.service": "/etc/a"}}, "it has a unit of its own, /etc/a"),
+        ({"strangers": ("a.service",)}, "a file of that name is not ours"),
+    ],
+)
+def test_what_a_machine_refused_needs_no_waiting(capsys, answer, why):
+    done = after(make_pass([A], look("m1")), look("m1", **answer))
+    code, _, err = tell(capsys, change(A), replace(START, block=False), done)
+    assert (code, err.count("\n")) == (Exit.UNIT, 1)
+    assert why in err
+
+
 def test_nothing_is_launched_on_a_machine_that_was_not_reached(capsys):
     """fleet answered ``launched on`` a dead machine for as long as its presence lasted."""
     silent = Unreached("m1", Failure.TIMEOUT, seen_at=135.0)
