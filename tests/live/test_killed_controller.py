@@ -1,48 +1,89 @@
-"""A controller that is killed at any moment leaves what the next pass finishes."""
+"""``kill -9`` of the controller between any two of its writes: the next pass finishes what was committed."""
 
 from __future__ import annotations
 
-import random
-import subprocess
+import os
 from collections import Counter
-
-import pytest
+from collections.abc import Collection
+from pathlib import Path
 
 from tests.live.conftest import Fleet
-from tests.live.outside import jobs, service
+from tests.live.killing import Done
+from tests.live.plays import (
+    Play,
+    Round,
+    Scenario,
+    move,
+    playing,
+    replace_and_restart,
+    side_by_side,
+    start_and_destroy,
+    stop_and_start,
+)
 
-UNITS = [f"app@{number}" for number in range(1, 31)]
-NAMES = {f"{unit}.service" for unit in UNITS}
-LAST_MOMENT = 1.2
-"""Seconds: by then a start of thirty units is over."""
+EVERYWHERE = bool(os.environ.get("FLEETSSH_TEST_EVERYWHERE"))
+"""Every write of every command, also those that are the same in all: minutes instead of one."""
+
+SAMPLE = 1 if EVERYWHERE else 7
+"""Of the writes of a command to three machines, every seventh: on some machine each kind has its turn."""
 
 
-@pytest.mark.parametrize("share", range(5))
-def test_the_next_pass_finishes_what_a_killed_start_began(fleet: Fleet, share: int) -> None:
-    moment = LAST_MOMENT * (share + random.random()) / 5
-    fleet.unit("app@.service", service())
-    killed = fleet.popen("start", *UNITS)
-    try:
-        killed.wait(moment)
-    except subprocess.TimeoutExpired:
-        killed.kill()
-    killed.communicate()
-    print(f"killed after {moment:.3f} s")  # noqa: T201 - shown when the test fails
+def kill_everywhere(play: Play, scenario: Scenario, fine: Collection[str] = (), stride: int = 1) -> None:
+    """Kills every command before its first write, its second, and so on, until it ends unharmed. ``fine``
+    names the verbs of which the writes are counted that are the same in all."""
+    deaths = Counter[str]()
+    unharmed: set[str] = set()
+    for turn in scenario(play):
+        verb = turn.arguments[0]
+        if verb in unharmed:
+            if len(unharmed) == len(deaths):
+                break
+            play.succeed(*turn.arguments)
+            play.look(turn.wishes)
+            continue
+        last = kill(play, turn, deaths, stride, EVERYWHERE or verb in fine)
+        if last.code is not None:
+            unharmed.add(verb)
+            assert last.code == 0, last.err
+        assert play.lost(turn.wishes) == [], f"{turn.arguments}: killed before write {last.writes[-1]}"
+    assert all(count > stride for count in deaths.values())
 
-    if fleet.files().keys() != NAMES:  # nothing was handed over yet: all or nothing
-        assert fleet.files() == {}
-        fleet.run("start", *UNITS)
-    fleet.run("reconcile")
-    assert fleet.run("reconcile").out == ""
 
-    assert all(row[1:3] == ["launched", "launched"] for row in fleet.files().values())
-    running, started = Counter[str](), Counter[str]()
-    for name, host in fleet.witnesses().items():
-        said = host.check_output("systemctl list-units --plain --no-legend 'app@*' | cut -d' ' -f1")
-        running.update(said.split())
-        started.update(job.unit for job in jobs(fleet, name, *NAMES) if job.kind == "start")
-        ours = host.check_output("ls /run/fleet/units")
-        manifest = host.file("/run/fleet/manifest").content_string
-        assert set(ours.split()) == {line.split()[3] for line in manifest.splitlines()[1:]}
-    assert set(running) == NAMES and set(running.values()) == {1}
-    assert set(started) == NAMES and set(started.values()) == {1}
+def kill(play: Play, turn: Round, deaths: Counter[str], stride: int, fine: bool) -> Done:
+    """Kills a command at the next place, and again as long as it has committed nothing; then one pass."""
+    before = play.committed()
+    while True:
+        deaths[turn.arguments[0]] += stride
+        done = play.run(*turn.arguments, at=deaths[turn.arguments[0]], fine=fine)
+        if done.code is not None:
+            return done
+        if play.committed() != before:
+            play.wait()
+            play.succeed("reconcile")
+            return done
+
+
+def test_a_command_is_killed_before_each_of_its_writes(fleet: Fleet, tmp_path: Path) -> None:
+    def first() -> None:
+        with playing(fleet, tmp_path / "m1", "m1") as play:
+            kill_everywhere(play, start_and_destroy, fine=["start"])
+
+    def second() -> None:
+        with playing(fleet, tmp_path / "m2", "m2") as play:
+            kill_everywhere(play, replace_and_restart)
+
+    def third() -> None:
+        with playing(fleet, tmp_path / "m3", "m3") as play:
+            kill_everywhere(play, stop_and_start)
+
+    side_by_side(first, second, third)
+
+
+def test_a_move_is_killed_before_each_of_its_writes(fleet: Fleet, tmp_path: Path) -> None:
+    with playing(fleet, tmp_path / "two", "m1", "m2") as play:
+        kill_everywhere(play, move)
+
+
+def test_a_first_start_on_three_machines_is_killed_among_its_writes(fleet: Fleet, tmp_path: Path) -> None:
+    with playing(fleet, tmp_path / "three", "m1", "m2", "m3") as play:
+        kill_everywhere(play, start_and_destroy, fine=["start", "destroy"], stride=SAMPLE)
