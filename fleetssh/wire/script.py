@@ -26,6 +26,10 @@ START_WAIT_SECONDS = 5
 """How long one visit waits for systemd's start jobs; a slower unit is watched by later looks. Shorter than
 ``LOCK_WAIT_SECONDS``: whoever comes after a controller that died meanwhile gets the machine in time."""
 
+QUEUED_PER_SECOND = 20
+"""Units that systemctl queues in a second on a busy machine: that many names make a visit wait a second
+longer, because those that it has not come to when it is ended would never be started."""
+
 STOP_WAIT_SECONDS = 30
 """How long one visit waits for stop jobs, of which nothing may be assumed (rule 5)."""
 
@@ -132,10 +136,11 @@ def _jobs(action: Action, names: list[str], wait_seconds: int) -> Iterator[str]:
     if action is Action.RELOAD:
         yield "run reload systemctl daemon-reload"
         return
-    starting = f"timeout {wait_seconds} systemctl" if wait_seconds else "systemctl --no-block"
-    starting += " --no-ask-password"
     for chunk in _chunks(names):
         mine = f"mine {words(chunk)} &&"
+        limit = wait_seconds + len(chunk) // QUEUED_PER_SECOND
+        starting = f"timeout {limit} systemctl" if wait_seconds else "systemctl --no-block"
+        starting += " --no-ask-password"
         match action:
             case Action.STOP:
                 yield f"{mine} halt {STOP_WAIT_SECONDS} $names"
