@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
+import pytest
+
 from tests.live.conftest import Fleet
 from tests.live.killing import Done
 from tests.live.plays import (
@@ -23,6 +25,8 @@ from tests.live.plays import (
 
 EVERYWHERE = bool(os.environ.get("FLEETSSH_TEST_EVERYWHERE"))
 """Every write of every command, also those that are the same in all: minutes instead of one."""
+
+pytestmark = pytest.mark.timeout(3600 if EVERYWHERE else 300)
 
 SAMPLE = 1 if EVERYWHERE else 7
 """Of the writes of a command to three machines, every seventh: on some machine each kind has its turn."""
