@@ -13,6 +13,7 @@ from fleetssh.cli.telling import alarm_lines, done_lines, touched_units, trouble
 from fleetssh.control.commands import Change
 from fleetssh.control.reconcile import Pass
 from fleetssh.control.waiting import PATIENT, reports_of
+from fleetssh.core.mending import RUNNING
 from fleetssh.core.model import MachineRecord, Reached, TargetState
 from fleetssh.core.report import DONE, UnitReport, Verdict
 
@@ -135,6 +136,8 @@ class Account:
         codes = []
         state = ""
         for report in reports_of(done, (name,)):
+            if self.work.verb == "stop" and report.found and report.found.active in RUNNING:
+                report = replace(report, verdict=Verdict.STOPPING)
             where = f" on {report.machine.legend}" if report.machine else ""
             state = "" if report.verdict is Verdict.RESTING else f"{report.verdict}{where}"
             if self.work.verb == "stop" and report.verdict is Verdict.UNPLACED:

@@ -12,6 +12,7 @@ from fleetssh.core.model import Health, Machine, Outcome, Reached, TargetState, 
 from fleetssh.core.outcomes import JOBS
 from fleetssh.core.planning import describe_failure
 from fleetssh.core.report import UnitReport, Verdict
+from fleetssh.core.unitfile import parse
 
 LOG_LINES = 10
 """Of a failed unit: enough to see why, and fleet's own default for ``journal``."""
@@ -42,8 +43,21 @@ def problem(report: UnitReport, done: Pass, waited: float = 0.0) -> tuple[list[s
             return _waiting(name, machine, awaited), Exit.MACHINE
         case Verdict.MISSING:
             return _missing(report, machine, done), Exit.UNIT
+        case Verdict.LAUNCHED:
+            return _ended(report, machine, done), Exit.DONE
         case _:
             return [], Exit.DONE
+
+
+def _ended(report: UnitReport, machine: Machine, done: Pass) -> list[str]:
+    """That a service is through already: no failure, but not what most people mean by ``start``; often it has
+    gone to the background without ``Type=forking``."""
+    name = report.name
+    if report.found is None or report.found.active != "inactive" or not name.endswith(".service"):
+        return []
+    if parse(done.state.wanted[name].unit.text).values("Service", "Type")[-1:] == ("oneshot",):
+        return []
+    return [f"Unit {name} has ended by itself on {machine.legend}, with success: nothing of it runs now"]
 
 
 def is_refused(report: UnitReport, done: Pass) -> bool:

@@ -44,8 +44,8 @@ def _creating(function: Function) -> Function:
 
 
 def _waiting(function: Function) -> Function:
-    no_block = click.option("--no-block", cls=Flag, default=False, help="Do not wait until units are there.")
-    return no_block(_bounded(function))
+    help_ = "Return at once instead of waiting for the units."
+    return click.option("--no-block", cls=Flag, default=False, help=help_)(_bounded(function))
 
 
 def _patient(function: Function) -> Function:
@@ -53,14 +53,13 @@ def _patient(function: Function) -> Function:
         "--wait",
         cls=Flag,
         default=False,
-        help="Wait until a machine can take the units and they run, without end unless --block-attempts.",
+        help="Wait, for ever unless --block-attempts bounds it, until a machine can take the units.",
     )(_waiting(function))
 
 
 def _bounded(function: Function) -> Function:
-    return click.option(
-        "--block-attempts", type=int, default=0, metavar="N", help="Wait N times 2 seconds (0: two minutes)."
-    )(function)
+    help_ = "Wait at most N times 2 seconds (0: two minutes)."
+    return click.option("--block-attempts", type=int, default=0, metavar="N", help=help_)(function)
 
 
 def _refuse_sign(_: click.Context, __: click.Parameter, value: bool) -> None:
@@ -107,7 +106,8 @@ def load(
 ) -> Exit:
     """Put units on machines without starting them, handing them over first if necessary.
 
-    A unit that runs is stopped, as in fleet.
+    A unit that runs is stopped, as in fleet. Where no machine can take a unit now, it ends at once with every
+    machine's reason; --wait goes on until one can.
     """
     work = _patient_work("load", no_block, block_attempts, wait)
     return _bring(session, units, TargetState.LOADED, replace, work)
@@ -207,4 +207,7 @@ def _change(
         return Exit.DONE
     if session.store.machines():
         session.require_inventory()
-    return carry_out(session, verb(session.store, _author(session), units), work)
+    change = verb(session.store, _author(session), units)
+    # Whoever started what is only loaded, a timer or a person: it is meant too.
+    again = frozenset(change.resolution.names if work.verb in ("stop", "restart") else ())
+    return carry_out(session, change, work, again)

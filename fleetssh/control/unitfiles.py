@@ -136,6 +136,8 @@ class _Search:
         local = _find_local(argument, name)
         if unit := self._choose(name, local):
             return unit
+        if odd := _odd_path(argument, name):
+            raise CommandError(f"{PREFIX}failed getting Unit({name}) from file: {odd}")
         template = template_of(name)
         if template is None or template == name:
             reason = f"unable to find Unit({name}) in Registry or on filesystem"
@@ -254,6 +256,18 @@ def _local_paths(argument: str, name: str) -> Iterator[tuple[Path, bool]]:
     template = template_of(name)
     if template is not None and template != name:
         yield folder / template, True
+
+
+def _odd_path(argument: str, name: str) -> str:
+    """What lies where the file of a unit was looked for, when that is something else, or nothing."""
+    for path, _ in _local_paths(argument, name):
+        if path.is_dir():
+            return f"{path} is a folder"
+        if path.exists():
+            return f"{path} is no ordinary file"
+        if path.is_symlink():
+            return f"{path} is a link that leads nowhere"
+    return ""
 
 
 def _is_file(path: Path, name: str) -> bool:

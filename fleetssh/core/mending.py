@@ -42,7 +42,7 @@ def mend(
     ``why_here`` is the reason of its placement, ``still`` names the units there that lie still: what is
     bound to one of them stays down with it. fleet's table (5.2), with systemd's real
     state in place of an agent's memory: a unit that somebody stopped is started again; one that failed or
-    ended by itself is left to systemd's ``Restart=`` and to ``retry``.
+    ended by itself is left to systemd's ``Restart=`` and to ``retry``: an operator asked for it just now.
     """
     name = wanted.unit.name
     launched = wanted.target is TargetState.LAUNCHED
@@ -53,7 +53,7 @@ def mend(
     if launched:
         steps = _launch(wanted, found, retry, still)
     else:
-        steps = _hold(wanted, found)
+        steps = _hold(wanted, found, retry)
     if found.digest is None:
         was_there = found.entry.digest == wanted.unit.digest
         reason = (
@@ -105,9 +105,12 @@ def _rewrite(wanted: Wanted, found: Found) -> list[Step]:
 
 def _launch(wanted: Wanted, found: Found, retry: bool, still: frozenset[str]) -> list[Step]:
     name = wanted.unit.name
-    if wanted.generation > found.entry.generation and found.entry.target is TargetState.LAUNCHED:
+    runs = found.active in RUNNING
+    # What is only loaded and runs was started by somebody else, or by a visit that was cut short.
+    ours = found.entry.target is TargetState.LAUNCHED or (retry and runs)
+    if wanted.generation > found.entry.generation and ours:
         return [Step(Action.RESTART, name, "a restart was asked for")]
-    if found.active in RUNNING:
+    if runs:
         return []
     reason = ""
     if found.entry.target is not TargetState.LAUNCHED:
@@ -120,13 +123,14 @@ def _launch(wanted: Wanted, found: Found, retry: bool, still: frozenset[str]) ->
     return [Step(Action.START, name, reason)] if reason else []
 
 
-def _hold(wanted: Wanted, found: Found) -> list[Step]:
+def _hold(wanted: Wanted, found: Found, retry: bool) -> list[Step]:
     """Loaded, not launched: stopped once when it was launched by us; what a timer, a socket or a person
-    starts afterwards is left alone (fleet 5.2)."""
-    was_launched = found.entry.target is TargetState.LAUNCHED
-    if was_launched and found.active in RUNNING:
+    starts afterwards is left alone (fleet 5.2), but for an operator's own ``stop``."""
+    if found.active not in RUNNING:
+        return []
+    if found.entry.target is TargetState.LAUNCHED:
         return [Step(Action.STOP, wanted.unit.name, "its target state is loaded")]
-    return []
+    return [Step(Action.STOP, wanted.unit.name, "a stop was asked for")] if retry else []
 
 
 def _note(wanted: Wanted, found: Found) -> list[Step]:

@@ -8,8 +8,9 @@ from fleetssh.cli.account import Account, Course, Work
 from fleetssh.cli.exits import Exit
 from fleetssh.control.commands import Change
 from fleetssh.control.unitfiles import Resolution
-from fleetssh.core.model import Action, Failure, Health, Outcome, State, Unreached
-from tests.cli.passmaking import INACTIVE, LOADED, after, found, look, make_pass, unit
+from fleetssh.core.model import Action, Ending, Failure, Health, Outcome, State, Unreached, Wanted
+from fleetssh.core.requirements import read_unit
+from tests.cli.passmaking import INACTIVE, LAUNCHED, LOADED, after, found, look, make_pass, unit
 
 A = unit("a.service")
 M1 = "0b2e8d25.../10.0.0.1"
@@ -184,3 +185,32 @@ def test_flags_of_a_verb_come_after_it(fleetssh):
 def test_waiting_and_not_waiting_contradict_each_other(fleetssh):
     ran = fleetssh("start", "--wait", "--no-block", "hello")
     assert (ran.code, ran.err) == (2, "--wait and --no-block contradict each other\n")
+
+
+def test_a_service_that_is_through_already_is_said_to_be(capsys):
+    done = after(
+        make_pass([A], look("m1")), look("m1", found(A, "inactive", "dead", ending=Ending.BY_ITSELF))
+    )
+    code, out, err = tell(capsys, change(A), START, done)
+    assert (code, out) == (Exit.DONE, f"Unit a.service launched on {M1}\n")
+    assert err == f"Unit a.service has ended by itself on {M1}, with success: nothing of it runs now\n"
+
+
+def test_a_job_that_is_done_needs_no_remark(capsys):
+    job = Wanted(read_unit("a.service", b"[Service]\nType=oneshot\nExecStart=/bin/true\n"), LAUNCHED)
+    done = after(
+        make_pass([job], look("m1")), look("m1", found(job, "inactive", "dead", ending=Ending.BY_ITSELF))
+    )
+    assert tell(capsys, change(job), START, done) == (Exit.DONE, f"Unit a.service launched on {M1}\n", "")
+
+
+def test_what_was_started_by_somebody_else_and_does_not_stop_is_not_said_to_be_loaded(capsys):
+    loaded = unit("a.service", target=LOADED)
+    slow = Outcome(Action.STOP, "a.service", False, "still deactivating after 30 s")
+    planned = make_pass([loaded], look("m1", found(loaded)), placed={"a.service": "m1"})
+    done = after(planned, look("m1", found(loaded, "deactivating", "stop-sigterm"), outcomes=(slow,)))
+    work = Work("stop", block=True, limit=120.0, done="stopped")
+    code, out, err = tell(capsys, change(loaded, loaded, changed=()), work, done)
+    assert (code, out) == (Exit.UNIT, "")
+    assert err.startswith(f"Unit a.service has not stopped on {M1} yet: it is deactivating\n")
+    assert "Successfully" not in err

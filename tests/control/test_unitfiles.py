@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,9 +134,21 @@ def test_a_file_that_is_far_too_large_is_none(folder: Path) -> None:
     assert "larger than" in refusal(stored(), "a").message
 
 
-def test_a_folder_by_the_units_name_is_no_file(folder: Path) -> None:
+def test_what_is_no_file_is_named_as_what_it_is(folder: Path) -> None:
     (folder / "a.service").mkdir()
-    assert "unable to find" in refusal(stored(), "a").message
+    os.mkfifo(folder / "b.service")
+    (folder / "c.service").symlink_to("nowhere")
+    (folder / "d.service").symlink_to("d.service")
+    said = "Error creating units: failed getting Unit({0}) from file: {0} is {1}"
+    for name, words in {
+        "a.service": "a folder",
+        "b.service": "no ordinary file",
+        "c.service": "a link that leads nowhere",
+        "d.service": "a link that leads nowhere",
+    }.items():
+        assert refusal(stored(), name).message == said.format(name, words)
+    # Where it is not needed, it is not looked at.
+    assert find(stored(a=TEXT), "a").warnings == ()
 
 
 def test_a_path_that_cannot_be_looked_at_is_told(folder: Path) -> None:

@@ -192,3 +192,18 @@ def test_a_sidekick_goes_down_with_the_unit_that_is_only_stopped() -> None:
     assert actions(held) == ["stop"]
     assert follow(held, here, found) == []
     assert LAUNCHED is here["side.service"].target
+
+
+@pytest.mark.parametrize("active", ["active", "activating", "reloading"])
+def test_an_operators_stop_is_for_what_somebody_else_started_too(active: str) -> None:
+    """A timer or a socket started it, or a visit that was cut short before it had noted that."""
+    assert actions(steps({"target": LOADED}, {"target": LOADED, "active": active})) == []
+    assert actions(steps({"target": LOADED}, {"target": LOADED, "active": active}, retry=True)) == ["stop"]
+
+
+def test_an_operators_restart_is_for_what_somebody_else_started_too() -> None:
+    assert actions(steps({"generation": 1}, {"target": LOADED})) == ["note"]
+    assert actions(steps({"generation": 1}, {"target": LOADED}, retry=True)) == ["restart"]
+    assert actions(steps({"generation": 1}, {"target": LOADED, "active": "inactive"}, retry=True)) == [
+        "start"
+    ]

@@ -164,3 +164,14 @@ def test_units_of_a_list_with_one_bad_name_are_all_left_alone(fleet: Fleet) -> N
     assert len(fleet.running_on("a.service")) == len(fleet.running_on("b.service")) == 1
     fleet.run("stop", "[ab]")
     wait_for(lambda: fleet.running_on("a.service") == [], what="its end")
+
+
+def test_stop_stops_what_something_else_has_started(fleet: Fleet) -> None:
+    fleet.unit("tick.timer", "[Timer]\nOnActiveSec=100ms\nAccuracySec=1ms\n")
+    fleet.unit("tick.service", service(fleet=["MachineOf=tick.timer"]))
+    fleet.run("load", "tick.timer", "tick.service")
+    fleet.run("start", "tick.timer")
+    wait_for(lambda: fleet.running_on("tick.service") != [], what="the timer")
+    assert fleet.run("reconcile").out == ""
+    assert fleet.run("stop", "tick").err == "Successfully stopped units [tick.service].\n"
+    assert fleet.running_on("tick.service") == []
