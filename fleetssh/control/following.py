@@ -151,7 +151,7 @@ class _Follower:
         try:
             # Whatever its code: journalctl --grep that finds nothing ends with 1.
             self._stream(catch_up_command(self._feed.ask, self._feed.after))
-            code = self._stream(follow_command(self._feed.ask, self._feed.after))
+            code = self._stream(follow_command(self._feed.ask, self._feed.after, self._reader.boot))
         except FleetError as error:
             return why_not(self._feed, error)
         return f"{self._name}: journalctl ended there with exit code {code}"

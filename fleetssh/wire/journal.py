@@ -16,8 +16,11 @@ BEGIN = b"FLEETSSH journal\n"
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
+BOOT_IS = b"FLEETSSH boot "
 FORGOT = b"FLEETSSH forgot\n"
 """The journal no longer knows the boot that is to be gone on from."""
+
+BOOT = "cat /proc/sys/kernel/random/boot_id"
 
 FIELDS = (
     "MESSAGE", "SYSLOG_IDENTIFIER", "_COMM", "_PID", "SYSLOG_PID", "_SOURCE_REALTIME_TIMESTAMP", "_HOSTNAME",
@@ -87,29 +90,32 @@ def catch_up_command(ask: Ask, after: Place | None) -> str:
     """Reads all entries after a place, or without one since ``ask.since``, of whatever boot, and ends.
 
     A journal that forgot the place's boot (it was in memory, and the machine was rebooted) tells so
-    (``EntryReader.forgot``) and what it has of the new one. Raises CommandError as ``read_command``.
+    (``EntryReader.forgot``) and what it has of the new one. It tells the present boot (``EntryReader.boot``).
+    Raises CommandError as ``read_command``.
     """
+    tell_boot = f'echo "{BOOT_IS.decode()}$({BOOT})"; '
     if after is None:
-        return _command(ask, "", words([*_options(ask), *_selection(ask)]))
+        return _command(ask, tell_boot, words([*_options(ask), *_selection(ask)]))
     known = f"journalctl --quiet --lines=1 --output=export {quote(f'_BOOT_ID={after.boot}')} | head -c 1"
     prepare = (
-        f"from={quote(f'--after-cursor={after.cursor}')}; "
+        f"{tell_boot}from={quote(f'--after-cursor={after.cursor}')}; "
         f'[ -n "$({known})" ] || {{ from=--boot; echo {_word(FORGOT)}; }}; '
     )
     return _command(ask, prepare, f'"$from" {words([*_options(ask), *selection("", "", ask.grep)])}')
 
 
-def follow_command(ask: Ask, after: Place | None) -> str:
-    """Reads the entries of this boot after a place, or all, and goes on with new ones.
+def follow_command(ask: Ask, after: Place | None, boot: str) -> str:
+    """Reads the entries of the present boot after a place, or all, and goes on with new ones.
 
-    ``journalctl -f`` knows no other boot: what was missed is for ``catch_up_command``. Raises CommandError as
-    ``read_command``.
+    ``journalctl -f`` knows no other boot: what was missed is for ``catch_up_command``, and where ``boot`` is
+    not the present one any more it ends at once. Raises CommandError as ``read_command``.
     """
+    prepare = f'[ "$({BOOT})" = {quote(boot)} ] || exit 1; '
     options = ["--follow", "--no-tail", *_options(ask)]
     if after is None:
-        return _command(ask, "", words([*options, *_selection(ask)]))
+        return _command(ask, prepare, words([*options, *_selection(ask)]))
     options.append(f"--after-cursor={after.cursor}")
-    return _command(ask, "", words([*options, *selection("", "", ask.grep)]))
+    return _command(ask, prepare, words([*options, *selection("", "", ask.grep)]))
 
 
 def _selection(ask: Ask) -> list[str]:
@@ -143,12 +149,14 @@ def _command(ask: Ask, prepare: str, options: str) -> str:
 class EntryReader:
     """Turns the bytes of an export stream into entries, however they are cut into pieces.
 
-    An entry that was begun when the stream ends is not there: its place is not reached. ``end`` and
-    ``forgot`` came before the entries: where the journal ended, and whether it forgot where to go on.
+    An entry that was begun when the stream ends is not there: its place is not reached. What came before the
+    entries: ``end`` is where the journal ended, ``boot`` the present one, ``forgot`` whether that to go on
+    from is gone.
     """
 
     def __init__(self) -> None:
         self.end: Place | None = None
+        self.boot = ""
         self.forgot = False
         self._rest = bytearray()
         self._begun = False
@@ -173,8 +181,9 @@ class EntryReader:
         if mark:
             self._begun, self._rest = True, bytearray(rest)
             self.forgot = FORGOT in head
-            told = [re.search(name + rb"=(\S+)\n", head) for name in (b"__CURSOR", b"_BOOT_ID")]
-            cursor, boot = (found[1].decode("ascii", "replace") if found else "" for found in told)
+            keys = (b"__CURSOR=", b"_BOOT_ID=", BOOT_IS)
+            told = [re.search(key + rb"(\S+)\n", head) for key in keys]
+            cursor, boot, self.boot = (found[1].decode("ascii", "replace") if found else "" for found in told)
             self.end = Place(cursor, boot) if cursor else None
         elif len(head) > MAX_HEAD_BYTES:
             raise WireError("its login shell says too much before the journal")

@@ -29,6 +29,7 @@ from fleetssh.wire.remote import BEAT
 
 JOURNAL = Path(__file__).parent / "journal"
 RECORDED = (JOURNAL / "export").read_bytes()
+PRESENT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 NAME = "it's $(false) a\\x2db.service"
 
 
@@ -199,8 +200,8 @@ def test_what_was_missed_is_all_after_the_place(journalctl: dict[str, str]) -> N
     assert words == [
         "--after-cursor=s=1;i=2", "--no-pager", "--output=export", "--unit=a.service", "--grep=x"
     ]  # fmt: skip
-    assert not reader.forgot
-    _, words, _ = run(follow_command(ask, place), journalctl)
+    assert (reader.boot, reader.forgot) == (PRESENT, False)
+    _, words, _ = run(follow_command(ask, place, reader.boot), journalctl)
     assert words == [
         "--follow", "--no-tail", "--no-pager", "--output=export", "--unit=a.service",
         "--after-cursor=s=1;i=2", "--grep=x",
@@ -214,9 +215,15 @@ def test_a_journal_that_forgot_the_boot_is_read_from_the_new_one_on(journalctl: 
     assert not any("cursor" in word for word in words)
 
 
+def test_a_machine_that_was_rebooted_meanwhile_is_not_followed(journalctl: dict[str, str]) -> None:
+    command = follow_command(Ask(("a.service",)), Place("s=1;i=2", "b0"), "another-boot")
+    _, words, error = run(command, journalctl)
+    assert (words, error) == ([], b"")
+
+
 def test_without_a_place_it_is_what_was_written_since(journalctl: dict[str, str]) -> None:
     ask = Ask(("a.service",), 10, since="@17")
-    for command in (catch_up_command(ask, None), follow_command(ask, None)):
+    for command in (catch_up_command(ask, None), follow_command(ask, None, PRESENT)):
         _, words, _ = run(command, journalctl)
         assert words[-1] == "--since=@17"
         assert not any(word.startswith("--lines") for word in words)
@@ -225,7 +232,7 @@ def test_without_a_place_it_is_what_was_written_since(journalctl: dict[str, str]
 def test_a_quiet_journal_beats_and_ends_with_our_end_of_standard_input(tmp_path: Path) -> None:
     (tmp_path / "journalctl").write_text("#!/bin/sh\nexec sleep 1000\n")
     (tmp_path / "journalctl").chmod(0o755)
-    command = follow_command(Ask(("a.service",)), None)
+    command = follow_command(Ask(("a.service",)), None, PRESENT)
     env = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
     with subprocess.Popen(
         command,
