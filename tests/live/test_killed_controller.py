@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.live.conftest import Fleet
+from tests.live.aftermath import Wish, unit_text
+from tests.live.conftest import Fleet, wait_for
 from tests.live.killing import Done
 from tests.live.plays import (
     Play,
@@ -91,3 +93,37 @@ def test_a_move_is_killed_before_each_of_its_writes(fleet: Fleet, tmp_path: Path
 def test_a_first_start_on_three_machines_is_killed_among_its_writes(fleet: Fleet, tmp_path: Path) -> None:
     with playing(fleet, tmp_path / "three", "m1", "m2", "m3") as play:
         kill_everywhere(play, start_and_destroy, fine=["start", "destroy"], stride=SAMPLE)
+
+
+def test_what_a_dead_controller_ordered_is_not_done_late(fleet: Fleet, tmp_path: Path) -> None:
+    def queue() -> int:
+        return int(fleet.lab.run_inside("m1", ["pgrep", "-fc", "^flock -w"]).stdout)
+
+    with playing(fleet, tmp_path / "m1", "m1") as play:
+        for unit in ("late.service", "new.service"):
+            play.fleet.unit(unit, unit_text(1))
+        with lock_held(fleet, "m1"):
+            late = play.fleet.popen("start", "late.service")
+            wait_for(lambda: queue() == 1, what="a visit that waits for the lock")
+            late.kill()
+            late.communicate()
+            play.succeed("destroy", "late.service")
+            new = play.fleet.popen("start", "new.service")
+            wait_for(lambda: queue() == 2, what="another visit that waits for the lock")
+        assert new.communicate() and new.returncode == 0
+        play.wait()
+        assert play.lost({"late.service": Wish(1, gone=True), "new.service": Wish(1)}) == []
+
+
+@contextmanager
+def lock_held(fleet: Fleet, machine: str) -> Iterator[None]:
+    """As by another visit that takes its time."""
+    held = (
+        "mkdir -p /run/fleet; systemd-run -q --unit=holder --service-type=notify --property=NotifyAccess=all"
+    )
+    held += " flock /run/fleet/lock sh -c 'systemd-notify --ready; exec sleep infinity'"
+    assert fleet.lab.run_inside(machine, ["sh", "-c", held]).returncode == 0
+    try:
+        yield
+    finally:
+        fleet.lab.run_inside(machine, ["systemctl", "stop", "holder"])
