@@ -73,7 +73,9 @@ def _pursue(
 ) -> None:
     """Further passes, as long as one may bring the named units on."""
     pause = FIRST_PAUSE_SECONDS
-    while work.block and needs_another_pass(course.last, names, patient=work.wait):
+    while work.block and needs_another_pass(
+        course.last, names, patient=work.wait, again=course.last is course.first
+    ):
         left = deadline - clock.monotonic()
         if pause > left:
             return

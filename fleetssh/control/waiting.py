@@ -59,16 +59,25 @@ def _is_at_it(report: UnitReport, done: Pass) -> bool:
     return report.verdict is Verdict.STARTING
 
 
-def needs_another_pass(done: Pass, names: tuple[str, ...], *, patient: bool) -> bool:
+def needs_another_pass(done: Pass, names: tuple[str, ...], *, patient: bool, again: bool = False) -> bool:
     """Whether a further pass may bring the named units on: because a stop has to end first, because a machine
-    turned out to have a unit of its own by that name, or, for the ``patient``, because machines change."""
+    turned out to have a unit of its own by that name, or, for the ``patient``, because machines change.
+
+    With ``again`` also because a visit failed as a whole: somebody else's may have come in between.
+    """
     slow = {(host, outcome.unit) for host, outcome in done.troubles if outcome.action is Action.STOP}
-    return any(_is_unfinished(name, done, slow, patient) for name in names)
+    failed = {host for host, outcome in done.troubles if again and outcome.action is Action.NOTE}
+    return any(_is_unfinished(name, done, slow, failed, patient) for name in names)
 
 
-def _is_unfinished(name: str, done: Pass, slow: Set[tuple[str, str]], patient: bool) -> bool:
-    """``slow`` names the units that did not stop in their visit, and where."""
+def _is_unfinished(
+    name: str, done: Pass, slow: Set[tuple[str, str]], failed: Set[str], patient: bool
+) -> bool:
+    """``slow`` names the units that did not stop in their visit, and where; ``failed`` the hosts whose visit
+    did nothing."""
     if any(unit == name and _holds(name, done, host) for host, unit in slow):
+        return True
+    if any(_holds(name, done, host) for host in failed):
         return True
     wanted = done.state.wanted.get(name)
     if wanted is None or wanted.target is TargetState.INACTIVE:
@@ -76,7 +85,8 @@ def _is_unfinished(name: str, done: Pass, slow: Set[tuple[str, str]], patient: b
     # A global unit runs wherever it fits, and nowhere is not a failure (fleet): nobody waits for more.
     waits = patient and not wanted.unit.requirements.is_global
     return any(
-        (waits and report.verdict in PATIENT) or _is_refused(report, done)
+        (waits and report.verdict in PATIENT)
+        or (report.verdict is Verdict.MISSING and _is_refused(report, done, failed))
         for report in reports_of(done, (name,))
     )
 
@@ -94,11 +104,10 @@ def _holds(name: str, done: Pass, host: str) -> bool:
     )
 
 
-def _is_refused(report: UnitReport, done: Pass) -> bool:
-    """Whether its machine has a unit of its own by that name."""
-    sighting = done.sightings.get(report.machine.host) if report.machine else None
-    return (
-        report.verdict is Verdict.MISSING
-        and isinstance(sighting, Reached)
-        and report.name in sighting.occupied
-    )
+def _is_refused(report: UnitReport, done: Pass, failed: Set[str]) -> bool:
+    """Whether its machine has a unit of its own by that name, or did nothing at all."""
+    if report.machine is None:
+        return False
+    sighting = done.sightings.get(report.machine.host)
+    occupied = isinstance(sighting, Reached) and report.name in sighting.occupied
+    return occupied or report.machine.host in failed

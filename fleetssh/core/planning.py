@@ -62,9 +62,9 @@ def make_plan(
     """Every step that brings the machines that answered to where ``layout`` wants them.
 
     Machines that did not answer get no step. Units named in ``retry`` are started even though they have
-    failed or ended, and stopped even though somebody else started them (an operator asked for it). ``in_doubt`` maps units that were last seen on a machine
-    in doubt to its host: their old copy may run, so no other machine starts one (rule 5). Pure: equal input
-    gives an equal plan.
+    failed or ended, and stopped even though somebody else started them (an operator asked for it).
+    ``in_doubt`` maps units that were last seen on a machine in doubt to its host: their old copy may run, so
+    no other machine starts one (rule 5). Pure: equal input gives an equal plan.
     """
     reached = [(m, s) for m in machines if isinstance(s := sightings.get(m.host), Reached)]
     belongs = {machine.id: _belonging(state, layout, machine.id) for machine in machines}

@@ -58,9 +58,6 @@ def test_a_removal_waits_for_the_end_of_a_slow_stop(target: object) -> None:
     slow = look("m1", found(A, "deactivating", "stop-sigterm"), outcomes=STUCK)
     assert goes_on(after(planned, slow))
     assert not goes_on(after(planned, look("m1")))
-    # Anything else that kept it from being removed would do so again.
-    full = Outcome(Action.NOTE, "", False, "no space")
-    assert not goes_on(after(planned, look("m1", found(A), outcomes=(full,))))
 
 
 def test_a_new_file_waits_for_the_end_of_a_slow_stop() -> None:
@@ -88,3 +85,14 @@ def test_a_machine_with_a_unit_of_its_own_is_left_out_at_once() -> None:
     planned = make_pass([A], look("m1"))
     taken = replace(look("m1"), occupied={"a.service": "/usr/lib/systemd/system/a.service"})
     assert goes_on(after(planned, taken))
+
+
+def test_a_visit_that_failed_as_a_whole_is_tried_once_more() -> None:
+    fault = (Outcome(Action.NOTE, "", False, "it was visited by another"),)
+    starting = after(make_pass([A], look("m1")), look("m1", outcomes=fault))
+    leaving = after(make_pass([], look("m1", found(A))), look("m1", found(A), outcomes=fault))
+    done = after(make_pass([A], look("m1", found(A)), placed={"a.service": "m1"}), look("m1", found(A)))
+    for passed in (starting, leaving):
+        assert needs_another_pass(passed, ALONE, patient=False, again=True)
+        assert not goes_on(passed)
+    assert not needs_another_pass(done, ALONE, patient=False, again=True)
