@@ -50,7 +50,7 @@ class Wish:
 @click.command(cls=Verb)
 @click.argument("units", nargs=-1, metavar="UNIT...")
 @click.option("-n", "--lines", type=click.IntRange(0), metavar="N",
-              help=f"How many of the latest lines ({LINES}; with --since or --until all).")  # fmt: skip
+              help=f"How many of the latest lines ({LINES}; all with --since, --until, --grep).")  # fmt: skip
 @click.option("-f", "--f", "--follow", "follow", cls=Flag, default=False, help="Go on with new lines.")
 @click.option("-o", "--output", default="short", metavar="MODE", show_default=True,
               help=f"As in journalctl; for several units or machines: {', '.join(MODES)}.")  # fmt: skip
@@ -84,7 +84,8 @@ def journal(
         raise CommandError("One unit file must be provided.")
     if follow and until:
         raise UsageError("--follow goes on with new lines and --until has none", hint="give one of the two")
-    count = LINES if lines is None and not (since or until) else lines
+    everything = since or until or (grep and not follow)
+    count = LINES if lines is None and not everything else lines
     ask = Ask((), count, since, until, grep, whole=output == "json", sudo=sudo)
     wish = Wish(ask, output, follow, ssh_port)
     state = session.store.load()
@@ -104,13 +105,13 @@ def journal(
 
 
 def _show_one(session: Session, name: str, home: Home, wish: Wish) -> int:
-    """fleet's: what journalctl prints on the machine, and its exit code. Followed through breaks too, in the
-    modes that can be printed here just as there."""
+    """fleet's: what journalctl prints on the machine, and its exit code. What journalctl cannot do (follow
+    through breaks, find the latest that match) is printed here just as there, in the modes that can be."""
     ask = wish.ask
-    if wish.follow and wish.output in MODES:
+    if wish.output in MODES and (wish.follow or ask.is_backwards):
         feeds = _feeds({name: (home,)}, wish)
         show = _print_as_there(session, feeds[0], wish.output)
-        return _follow(session, feeds, wish, show)
+        return _follow(session, feeds, wish, show) if wish.follow else _read(session, feeds, wish, show)
     host = at_port(home.host, wish.port)
     command = journal_command(
         name,
@@ -156,6 +157,10 @@ def _show_many(session: Session, homes: Mapping[str, tuple[Home, ...]], wish: Wi
     show = _print_merged(wish.output)
     if wish.follow:
         return _follow(session, feeds, wish, show)
+    return _read(session, feeds, wish, show)
+
+
+def _read(session: Session, feeds: Sequence[Feed], wish: Wish, show: Show) -> int:
     reading = Reading(session.carrier, feeds, _patience(session))
     _show_read(reading, wish.ask.lines, show)
     return _tell(reading.findings)
@@ -206,7 +211,7 @@ def _tell(findings: Sequence[Finding]) -> int:
         for line in finding.complaint.decode("utf-8", "replace").splitlines():
             complaints.setdefault(line, []).append(finding.feed.host.name)
     note(*(f"{', '.join(hosts)}: {line}" for line, hosts in complaints.items()))
-    # journalctl --grep that finds nothing ends with 1 and says nothing: that is no failure of many.
+    # journalctl --grep that finds nothing ends with 1 and says nothing: that is no failure.
     codes = [f.code if f.code is not None else Exit.MACHINE for f in findings if f.why or f.complaint]
     return min((code for code in codes if code), default=Exit.DONE)
 

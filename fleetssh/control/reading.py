@@ -68,25 +68,32 @@ class Reading:
         return merge(_drain(f.host.name, p) for f, p in zip(self._feeds, pieces, strict=True))
 
     def _read(self, number: int, pieces: queue.Queue[list[Entry] | None]) -> None:
-        feed = self._feeds[number]
-        reader, complaint = EntryReader(), bytearray()
+        feed, reader, complaint = self._feeds[number], EntryReader(), bytearray()
+        latest_first: list[Entry] = []
         place = None
 
         def take(data: bytes) -> None:
             nonlocal place
-            if entries := reader.feed(data):
+            entries = reader.feed(data)
+            if feed.ask.is_backwards:
+                latest_first.extend(entries)
+            elif entries:
                 place = place_of(entries)
                 pieces.put(entries)
 
+        code, why = None, ""
         try:
             command = read_command(feed.ask, start=self._start)
             code = self._carrier.stream(
                 feed.host, command, take, complaint.extend, silence_seconds=self._silence
             )
-            found = Finding(feed, code, bytes(complaint).replace(BEAT, b""), "", place or reader.end)
         except FleetError as error:
-            found = Finding(feed, None, b"", why_not(feed, error), place or reader.end)
-        self._found[number] = found
+            why = why_not(feed, error)
+        if latest_first and not why:
+            place = place_of(latest_first[:1])
+            pieces.put(latest_first[::-1])
+        said = bytes(complaint).replace(BEAT, b"")
+        self._found[number] = Finding(feed, code, said, why, place or reader.end)
         pieces.put(None)
 
 

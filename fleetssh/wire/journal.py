@@ -40,9 +40,9 @@ MAX_COMMAND_BYTES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is asked of one machine: all its ``units`` at once. ``lines`` is how many of the latest, ``None``
-    for all; ``since``, ``until`` and ``grep`` are journalctl's own, empty for none. ``whole`` asks for every
-    field of an entry."""
+    """What is asked of one machine: all its ``units`` at once. ``lines`` is how many of the latest (of those
+    that match), ``None`` for all; ``since``, ``until`` and ``grep`` are journalctl's own, empty for none.
+    ``whole`` asks for every field of an entry."""
 
     units: tuple[str, ...]
     lines: int | None = None
@@ -51,6 +51,11 @@ class Ask:
     grep: str = ""
     whole: bool = False
     sudo: bool = False
+
+    @property
+    def is_backwards(self) -> bool:
+        """Whether ``read_command`` brings the latest first: else journalctl greps in the latest ``lines``."""
+        return bool(self.grep) and self.lines is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +80,14 @@ class Customs:
 
 
 def read_command(ask: Ask, *, start: bool = False) -> str:
-    """Reads entries, oldest first, and ends. ``start`` is for what is to be followed: as in ``journalctl -f``
-    only this boot counts, and the journal's end is told (``EntryReader.end``) from before anything is read.
+    """Reads entries, oldest first unless ``ask.is_backwards``, and ends.
 
-    Raises CommandError for more units than a command can name.
+    ``start`` is for what is to be followed: as in ``journalctl -f`` only this boot counts, and the journal's
+    end is told (``EntryReader.end``) from before anything is read. Raises CommandError for more units than a
+    command can name.
     """
     limit = [] if ask.lines is None else [f"--lines={ask.lines}"]
+    limit += ["--reverse"] if ask.is_backwards else []
     boot = ["--boot"] if start else []
     prepare = "journalctl --quiet --lines=1 --output=export --output-fields=_BOOT_ID; " if start else ""
     return _command(ask, prepare, words([*_options(ask), *limit, *boot, *_selection(ask)]))

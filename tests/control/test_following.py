@@ -45,9 +45,12 @@ if "--boot" in words or "--follow" in words:
     found = [e for e in found if e[1] == found[-1][1]]
 if "--after-cursor" in options:
     found = [e for e in found if e[0] > int(options["--after-cursor"])]
+if "--grep" in options and "--reverse" in words:
+    # As systemd 252 does it: it counts what matches only when it reads backwards.
+    found = [e for e in found if options["--grep"] in e[3]]
 if "--lines" in options:
     found = found[max(0, len(found) - int(options["--lines"])):]
-show(found)
+show(found[::-1] if "--reverse" in words else found)
 last = max([e[0] for e in found] + [int(options.get("--after-cursor", 0))])
 while "--follow" in words:
     time.sleep(0.01)
@@ -193,6 +196,18 @@ def test_journals_are_read_at_once_and_merged(machines: dict[str, Machine], carr
     reading = Reading(carrier, feeds(machines), 5)
     assert [message(line) for line in reading.lines()] == [f"line {at}" for at in range(1, 30)]
     assert [(f.code, f.why, f.complaint) for f in reading.findings] == [(0, "", b"")] * 2
+
+
+def test_the_latest_that_match_are_found_however_long_ago_they_were(
+    machines: dict[str, Machine], carrier: LocalCarrier
+) -> None:
+    for at in range(1, 60):
+        machines["m1"].write(at, f"{'rare' if at in (3, 5, 7, 9) else 'usual'} {at}")
+        machines["m2"].write(at, "rare 4" if at == 4 else "usual")
+    asked = [Feed(m.host, Ask(("a.service",), 3, grep="rare")) for m in machines.values()]
+    reading = Reading(carrier, asked, 5)
+    assert [message(line) for line in reading.lines()] == ["rare 4", "rare 5", "rare 7", "rare 9"]
+    assert [f.place.cursor for f in reading.findings if f.place] == ["9", "4"]
 
 
 def test_a_machine_that_does_not_answer_is_a_finding(

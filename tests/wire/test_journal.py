@@ -179,7 +179,7 @@ def test_all_units_of_a_machine_are_asked_for_at_once(journalctl: dict[str, str]
     reader, words, error = run(read_command(ask), journalctl)
     assert words == [
         "--no-pager", "--output=export", FIELDS, f"--unit={NAME}", "--unit=b.service",
-        "--lines=7", "--since=1 hour ago", "--until=now", "--grep=a'b|$(x)",
+        "--lines=7", "--reverse", "--since=1 hour ago", "--until=now", "--grep=a'b|$(x)",
     ]  # fmt: skip
     assert reader.end is None
     assert error.strip(BEAT) == b""
