@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What the benchmark is run beside; nothing else needs them.
+PEERS := .venv-peers
 # The lab's machines are containers of systemd-nspawn made by mmdebstrap.
 LAB_PACKAGES := systemd-container mmdebstrap iproute2 nftables openssh-client dash busybox
 # Tests drive completion in these shells, and have the Vagrantfile checked.
@@ -26,10 +28,15 @@ lint: setup  ## style, types, architecture
 docs: setup  ## docs/cli.md, from the program itself
 	$(BIN)/python scripts/cli_reference.py
 
-bench: setup
+bench: setup system $(PEERS)/.ready  ## every figure beside a floor, fleet, ansible and pyinfra (root needed)
 	$(BIN)/python -m bench
 
 setup: $(VENV)/.ready
+
+$(PEERS)/.ready:
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check ansible-core pyinfra 2>&1 | { grep -v 'is ignored: it is neither' || :; }
+	@$(PEERS)/bin/pyinfra --version >/dev/null && touch $@
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -41,5 +48,5 @@ system:  ## the programs the lab is made of
 	@scripts/ensure-packages $(LAB_PACKAGES)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

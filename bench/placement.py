@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from bench.table import Row, tell
 from fleetssh.core.model import Health, Machine, Placement, Requirements, TargetState, Unit, Wanted
 from fleetssh.core.placement import place
 
@@ -14,6 +14,7 @@ UNITS = 10_000
 MACHINES = 1_000
 GROUPS = 100
 GLOBALS = 200
+AIM = 1.0
 
 
 def machine(number: int, count: int) -> Machine:
@@ -95,15 +96,13 @@ def measure(
     wanted: Mapping[str, Wanted],
     machines: Sequence[Machine],
     previous: Mapping[str, Placement],
-) -> Mapping[str, Placement]:
+) -> tuple[Mapping[str, Placement], Row]:
     began = time.perf_counter()
     layout = place(wanted, machines, previous)
     seconds = time.perf_counter() - began
-    sys.stdout.write(
-        f"{seconds:8.3f} s  {title}: {len(wanted)} units, {len(machines)} machines, "
-        f"{len(layout.moves)} moves, {len(layout.unplaced)} unplaced\n"
-    )
-    return layout.placements
+    note = f"{len(wanted)} units, {len(machines)} machines, {len(layout.moves)} moves"
+    note += f", {len(layout.unplaced)} unplaced"
+    return layout.placements, Row(f"placing {title}", seconds, "s", aim=AIM, note=note)
 
 
 def lose(machines: Sequence[Machine], count: int) -> list[Machine]:
@@ -111,7 +110,8 @@ def lose(machines: Sequence[Machine], count: int) -> list[Machine]:
     return lost + list(machines[count:])
 
 
-def main() -> None:
+def rows() -> Iterator[Row]:
+    tell("placing")
     machines = fleet(MACHINES)
     shapes = {
         "plain": plain(),
@@ -133,13 +133,7 @@ def main() -> None:
     }
     for title, units in shapes.items():
         wanted = wants(units)
-        placements = measure(title, wanted, machines, {})
-        measure("  again, nothing to do", wanted, machines, placements)
-        measure("  a tenth of the machines lost", wanted, lose(machines, MACHINES // 10), placements)
-    small, three = wants(plain()[:1000]), fleet(3)
-    placements = measure("small", small, three, {})
-    measure("  again, nothing to do", small, three, placements)
-
-
-if __name__ == "__main__":
-    main()
+        placements, row = measure(title, wanted, machines, {})
+        yield row
+        yield measure("  again, nothing to do", wanted, machines, placements)[1]
+        yield measure("  a tenth lost", wanted, lose(machines, MACHINES // 10), placements)[1]

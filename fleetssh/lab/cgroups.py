@@ -65,6 +65,19 @@ def _make(group: Path, hierarchy: Hierarchy) -> Path:
     return group
 
 
+def used_seconds(lab: str) -> float:
+    """CPU seconds that all machines of a lab have used since it came up."""
+    for hierarchy in hierarchies():
+        group = hierarchy.root / lab
+        if (group / "cpuacct.usage").exists():
+            return int((group / "cpuacct.usage").read_text()) / 1e9
+        if hierarchy.is_unified and (group / "cpu.stat").exists():
+            fields = dict(line.split() for line in (group / "cpu.stat").read_text().splitlines())
+            if "usage_usec" in fields:
+                return int(fields["usage_usec"]) / 1e6
+    raise LabError("this computer does not count the CPU time of control groups")
+
+
 def freeze(lab: str, machine: str) -> None:
     """Stop all processes of a machine in their tracks; its kernel side still answers ARP and TCP."""
     _set_frozen(lab, machine, True)

@@ -73,6 +73,11 @@ class Lab:
         return cls(name, folder or places.lab_folder(name))
 
     @property
+    def used_seconds(self) -> float:
+        """CPU seconds that all its machines have used together."""
+        return cgroups.used_seconds(self._derived.group)
+
+    @property
     def inventory_path(self) -> Path:
         """The Ansible-style inventory of the machines, written by ``up``."""
         return self._files.inventory

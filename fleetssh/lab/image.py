@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -18,6 +19,9 @@ from fleetssh.lab.locks import held
 SUITE = "bookworm"
 VARIANT = "minbase"
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "openssh-server", "iproute2", "sudo")
+
+MORE_PACKAGES = "FLEETSSH_LAB_PACKAGES"
+"""Environment variable: Debian packages, with blanks between them, that the machines have besides."""
 
 MASKED = (
     # No way out of the lab: what wants to fetch would only fail and leave the system "degraded".
@@ -54,9 +58,14 @@ LOG_LINES = 5
 """Lines of a failed build that are shown; the whole log stays on disk."""
 
 
+def packages() -> tuple[str, ...]:
+    """What is installed on every machine."""
+    return (*PACKAGES, *os.environ.get(MORE_PACKAGES, "").split())
+
+
 def image_path() -> Path:
     """Where the image of this recipe lies once it is built; another recipe has another path."""
-    recipe = json.dumps([SUITE, VARIANT, PACKAGES, HOOKS, platform.machine()])
+    recipe = json.dumps([SUITE, VARIANT, packages(), HOOKS, platform.machine()])
     return places.cache_folder() / f"{SUITE}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
@@ -121,7 +130,7 @@ def _build_command(tree: Path) -> list[str]:
         *wrappers,
         "mmdebstrap",
         f"--variant={VARIANT}",
-        f"--include={','.join(PACKAGES)}",
+        f"--include={','.join(packages())}",
         *(f"--customize-hook={hook}" for hook in HOOKS),
         SUITE,
         str(tree),
