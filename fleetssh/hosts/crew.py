@@ -81,4 +81,5 @@ def _explain(target: Target, visit: Visit, answer: Answer, half: Unreached) -> U
 def _last_line(said: bytes) -> str:
     """The last line that is not empty, at most ``MAX_SAID`` bytes of it."""
     lines = said[-MAX_SAID:].decode("utf-8", "replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return last if last.isprintable() and "\ufffd" not in last else "nothing legible"

@@ -26,6 +26,8 @@ LOCK_WAIT_SECONDS = 40
 for systemd's jobs."""
 
 FUNCTIONS = rf"""
+# Of a login's environment these two change what systemctl takes for options, and whom it asks.
+unset POSIXLY_CORRECT SYSTEMD_OFFLINE
 LC_ALL=C; export LC_ALL; LANG=C; SYSTEMD_COLORS=0; SYSTEMD_PAGER=; export SYSTEMD_COLORS SYSTEMD_PAGER
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH
 umask 022; set -f

@@ -35,7 +35,7 @@ def guarded(command: str, *, beating: bool = False) -> str:
 
 def status_command(name: str, *, sudo: bool) -> str:
     """fleet's ``systemctl status -l NAME``, without a pager."""
-    return as_root(f"SYSTEMD_COLORS=0 systemctl status --no-pager -l -- {quote(name)}", sudo)
+    return as_root(f"SYSTEMD_COLORS=0 systemctl --no-pager -l -- status {quote(name)}", sudo)
 
 
 def journal_command(
