@@ -33,7 +33,7 @@ def run(command: str, env: dict[str, str]) -> list[str]:
 
 
 def test_status_names_the_unit_whatever_it_is_called(programs: dict[str, str]) -> None:
-    assert run(status_command(NAME, sudo=False), programs) == ["status", "--no-pager", "-l", "--", NAME]
+    assert run(status_command(NAME, sudo=False), programs) == ["--no-pager", "-l", "--", "status", NAME]
     assert run(status_command(NAME, sudo=True), programs)[0] == "sudo -n --"
 
 
