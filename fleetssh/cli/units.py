@@ -26,6 +26,9 @@ from fleetssh.store import Store
 ATTEMPT_SECONDS = 2.0
 """fleet: one attempt to see a unit's state lasts 2 s."""
 
+MOST_ATTEMPTS = 10**9
+"""Sixty years; a number with hundreds of digits is no number of seconds that can be reckoned with."""
+
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
@@ -74,7 +77,7 @@ def _author(session: Session) -> Author:
 def _limit(attempts: int, *, wait: bool = False) -> float:
     """Seconds to wait for units; fleet waited for ever without ``--block-attempts``."""
     if attempts > 0:
-        return attempts * ATTEMPT_SECONDS
+        return min(attempts, MOST_ATTEMPTS) * ATTEMPT_SECONDS
     return math.inf if wait else WAIT_SECONDS
 
 

@@ -124,7 +124,7 @@ def match(
     Raises CommandError when an argument names nothing, so that a list with one bad name changes nothing.
     """
     names: dict[str, None] = {}
-    unknown = []
+    unknown: dict[str, None] = {}
     for argument in arguments:
         name = mangle(argument)
         if is_glob(name):
@@ -134,7 +134,7 @@ def match(
             hits = [name] if name in state.wanted else []
         names.update(dict.fromkeys(hits))
         if not hits:
-            unknown.append(name)
+            unknown[name] = None
     if unknown:
         known = "fleetssh list-unit-files shows the units there are"
         raise CommandError(f"Units not found in registry: {' '.join(unknown)}; nothing was changed", known)
@@ -148,9 +148,11 @@ def _match_active(state: State, arguments: tuple[str, ...], verb: str) -> tuple[
     names = match(state, arguments, is_active)
     for name in names:
         if not is_active(name):
+            start = f"fleetssh start {name}" if verb == "restart" and not is_template(name) else ""
+            rest = "nothing was changed" if len(names) > 1 else ""
             raise CommandError(
-                f"Unable to {verb} unit {name} in state inactive; nothing was changed",
-                hint=f"fleetssh start {name}" if verb == "restart" and not is_template(name) else "",
+                f"Unable to {verb} unit {name} in state inactive",
+                hint="\n".join(filter(None, (rest, start))),
             )
     return names
 

@@ -214,3 +214,8 @@ def test_what_was_started_by_somebody_else_and_does_not_stop_is_not_said_to_be_l
     assert (code, out) == (Exit.UNIT, "")
     assert err.startswith(f"Unit a.service has not stopped on {M1} yet: it is deactivating\n")
     assert "Successfully" not in err
+
+
+def test_a_number_of_attempts_may_be_as_large_as_anybody_likes(fleetssh):
+    assert fleetssh("start", f"--block-attempts={'9' * 400}").err == "No units given\n"
+    assert fleetssh("start", f"--block-attempts={'9' * 400}", "nowhere").code == 1

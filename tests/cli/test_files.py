@@ -40,7 +40,8 @@ def test_submitting_again_is_silent_and_a_changed_file_a_warning(fleetssh, hello
         "WARNING: Unit hello.service in registry differs from local unit file hello.service. "
         "Add --replace to override.\n"
     )
-    assert fleetssh("submit", "--replace", "hello").out == "Unit hello.service inactive\n"
+    changed = "Unit hello.service changed: takes effect when it is started\n"
+    assert fleetssh("submit", "--replace", "hello").out == changed
     assert (
         fleetssh("submit", "--replace", "hello").out
         == "Found same Unit(hello.service) in Registry, nothing to do\n"

@@ -223,7 +223,7 @@ def test_an_inactive_unit_cannot_be_restarted(full: Store) -> None:
     before = full.load()
     with pytest.raises(CommandError, match="in state inactive") as caught:
         restart(full, ANN, ("a", "c"))
-    assert caught.value.hint == "fleetssh start c.service"
+    assert caught.value.hint == "nothing was changed\nfleetssh start c.service"
     assert full.load() == before
 
 
@@ -241,7 +241,7 @@ def test_a_name_that_is_nothing_changes_nothing(
 ) -> None:
     before = full.load()
     with pytest.raises(CommandError, match=r"Units not found in registry: x\.service y@\*\.service"):
-        verb(full, ANN, ("a", "x", "y@*"))
+        verb(full, ANN, ("a", "x", "y@*", "x"))
     assert full.load() == before
 
 

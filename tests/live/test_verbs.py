@@ -37,7 +37,7 @@ def test_the_verbs_answer_as_fleet_did(fleet: Fleet) -> None:
             "Successfully unloaded units [hello.service].\n",
         ),
         ("unload hello", 0, "", "Successfully unloaded units [].\n"),
-        ("stop hello", 1, "", "Unable to stop unit hello.service in state inactive; nothing was changed\n"),
+        ("stop hello", 1, "", "Unable to stop unit hello.service in state inactive\n"),
         ("start --no-block hello", 0, "Triggered unit hello.service start\n", ""),
         ("destroy hello", 0, "Destroyed hello.service\n", ""),
     ]
