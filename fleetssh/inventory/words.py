@@ -8,6 +8,9 @@ from fleetssh.core.excerpts import shorten
 MAX_WORD = 255
 """Characters in a name, an address or a login: DNS and Linux allow no more."""
 
+MAX_LABEL = 63
+"""Bytes between two dots of a name (RFC 1035)."""
+
 _TEMPLATE_MARKS = ("{{", "{%")
 
 _IN_ADDRESSES = "._-:%"
@@ -51,17 +54,32 @@ def check_address(text: str, title: str, where: str) -> None:
     What a shell would take for more than a word never gets further: OpenSSH hands addresses to the
     ``ProxyCommand`` and ``Match exec`` of a user's own ``ssh_config``, which a shell reads.
     """
-    if all(character.isalnum() or character in _IN_ADDRESSES for character in text):
-        if text.count(":") != 1:
-            return
-        hint = f"write `ansible_host: {text.partition(':')[0]}` and `ansible_port: {text.partition(':')[2]}`"
-    elif "@" in text:
+    hint = ""
+    if "@" in text:
         hint = "the user goes into `ansible_user`"
     elif text.startswith("["):
         hint = "an IPv6 address is written without brackets"
-    else:
+    elif not all(character.isalnum() or character in _IN_ADDRESSES for character in text):
         hint = "letters, digits and . - _ : are allowed"
-    raise InventoryError(f"{title} is {shorten(text)!r}; expected a host name or an IP address", where, hint)
+    elif text.count(":") == 1:
+        name, _, port = text.partition(":")
+        hint = f"write `ansible_host: {name}` and `ansible_port: {port}`"
+    elif ":" not in text and not _can_be_looked_up(text):
+        hint = "there are 1 to 63 characters between two dots"
+    if hint:
+        raise InventoryError(
+            f"{title} is {shorten(text)!r}; expected a host name or an IP address", where, hint
+        )
+
+
+def _can_be_looked_up(name: str) -> bool:
+    if name.isascii():
+        return all(1 <= len(label) <= MAX_LABEL for label in name.removesuffix(".").split("."))
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def check_user(text: str, title: str, where: str) -> None:

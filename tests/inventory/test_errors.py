@@ -281,6 +281,8 @@ def test_passwords_are_refused_with_what_to_do(load: Load, name: str) -> None:
         ("root@a", "the user goes into `ansible_user`"),
         ("'[::1]'", "an IPv6 address is written without brackets"),
         ("a/b", "letters, digits and . - _ : are allowed"),
+        ("a..b", "there are 1 to 63 characters between two dots"),
+        ("x" * 64 + ".example", "there are 1 to 63 characters between two dots"),
     ],
 )
 def test_what_is_no_address_is_answered_with_what_it_may_have_meant(
@@ -297,7 +299,7 @@ def test_a_host_without_an_address_must_have_a_name_that_is_one(load: Load) -> N
 
 
 @pytest.mark.parametrize(
-    "address", ["::1", "fe80::1%eth0", "m\xfcnchen.example", "a_b-c.example.com", "10.0.0.1"]
+    "address", ["::1", "fe80::1%eth0", "m\xfcnchen.example", "a_b-c.example.com", "a.example.", "10.0.0.1"]
 )
 def test_addresses_of_every_kind(load: Load, address: str) -> None:
     assert load(f"all: {{hosts: {{m1: {{ansible_host: '{address}'}}}}}}").hosts[0].address == address
