@@ -14,6 +14,7 @@ from fleetssh.cli.output import note, pass_on, say
 from fleetssh.cli.render import machine_title, short_hash
 from fleetssh.cli.session import Session
 from fleetssh.control.listing import UnitFileRow, unit_file_rows
+from fleetssh.control.unitfiles import MAX_UNIT_BYTES
 from fleetssh.core.errors import CommandError, UnitError
 from fleetssh.core.names import mangle, with_suffix
 from fleetssh.core.requirements import read_unit
@@ -67,8 +68,15 @@ def verify(units: tuple[str, ...]) -> Exit:
 
 def _verify(argument: str) -> Exit:
     path = Path(with_suffix(argument))
+    if path.exists() and not path.is_file():
+        note(f"{path}: it is a folder" if path.is_dir() else f"{path}: it is no ordinary file")
+        return Exit.ERROR
     try:
-        read_unit(path.name, path.read_bytes(), str(path))
+        with path.open("rb") as file:
+            text = file.read(MAX_UNIT_BYTES + 1)
+        if len(text) > MAX_UNIT_BYTES:
+            raise UnitError(f"it is larger than {MAX_UNIT_BYTES} bytes; that is no unit file")
+        read_unit(path.name, text, str(path))
     except OSError as error:
         note(f"{path}: {error.strerror}")
     except UnitError as error:

@@ -37,6 +37,8 @@ def classify(error: Exception) -> tuple[Failure, str]:
         kind, text = classify(error.cause)
         return Failure.LOCAL, f"its jump host {error.host}: {kind}: {text}".removesuffix(": ")
     text = " ".join((getattr(error, "strerror", None) or str(error)).split())
+    if isinstance(file := getattr(error, "filename", None), str):
+        text = f"{file}: {text}"
     if isinstance(error, paramiko.SSHException):
         return _classify_ssh(error, text)
     return _classify_network(error, text)

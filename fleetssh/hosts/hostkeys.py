@@ -104,4 +104,5 @@ class _Policy(paramiko.MissingHostKeyPolicy):
 
     def missing_host_key(self, _client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
         if not self._keys.learn(self._path, hostname, key):
-            raise UnknownHostKey(f"its key {key.get_name()} {key.fingerprint} is not in {self._path}")
+            shown = f"{key.get_name()} {key.fingerprint}"
+            raise UnknownHostKey(f"its key {shown} is not in {self._path}; --accept-new-host-keys trusts it")

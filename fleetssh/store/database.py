@@ -29,10 +29,10 @@ RESTORE = "put a copy of the file back, or move it away to begin with an empty s
 _REASONS: dict[int, tuple[str, str]] = {
     sqlite3.SQLITE_NOTADB: ("is damaged or no state file", RESTORE),
     sqlite3.SQLITE_CORRUPT: ("is damaged", RESTORE),
-    sqlite3.SQLITE_FULL: ("cannot be written: the disk is full", "free some space; nothing was changed"),
+    sqlite3.SQLITE_FULL: ("cannot be written: the disk is full", "free some space and run it again"),
     sqlite3.SQLITE_IOERR_SHMSIZE: (
         "cannot be used: the disk is full",
-        "free some space; nothing was changed",
+        "free some space and run it again",
     ),
     sqlite3.SQLITE_READONLY: ("cannot be written: it is read-only", "check its mode, owner and file system"),
     sqlite3.SQLITE_CANTOPEN: ("cannot be opened", "its folder must exist and be writable too"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import astuple, replace
@@ -10,12 +11,16 @@ from typing import Any
 
 from fleetssh import clock
 from fleetssh.core import codec
-from fleetssh.core.errors import StoreError
+from fleetssh.core.errors import StoreError, UnitError
 from fleetssh.core.model import MachineRecord, Placement, Requirements, State, TargetState, Unit, Wanted
+from fleetssh.core.names import validate_name
 from fleetssh.store import HISTORY_LIMIT, Event
 from fleetssh.store.changes import Changes, difference, has_digest, require_parent
 from fleetssh.store.database import RESTORE, damaged, explained, open_database, transaction
 from fleetssh.store.lock import hold_file
+
+_CLUSTER = re.compile("[0-9a-f]{32}")
+"""What is made with a store; it stands between blanks in the manifests of machines."""
 
 _UNITS = """
     SELECT name, digest, target, generation, hash, description, requirements, installs, bound_to
@@ -125,7 +130,7 @@ class SqliteStore:
             raise StoreError(
                 f"{error.message}, in the state file {self._path}", error.hint or RESTORE
             ) from error
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, UnitError) as error:
             raise damaged(self._path, str(error)) from error
 
     def _rows(self, query: str, *values: Any) -> list[Any]:
@@ -136,6 +141,8 @@ class SqliteStore:
         row = self._connection.execute("SELECT cluster, revision FROM meta").fetchone()
         if row is None:
             raise damaged(self._path, "it does not say which cluster it belongs to")
+        if not _CLUSTER.fullmatch(row[0]):
+            raise damaged(self._path, f"its cluster is {row[0]!r}")
         return row[0], row[1]
 
     def _read(self) -> State:
@@ -199,6 +206,7 @@ def _wanted(rows: Iterable[tuple[Any, ...]], texts: Mapping[str, bytes]) -> dict
             requirements[demands] = codec.decode_requirements(demands)
         if bound_to not in bound:
             bound[bound_to] = codec.decode_names(bound_to)
+        validate_name(name)
         unit = Unit(
             name=name,
             text=texts[digest],

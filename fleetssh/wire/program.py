@@ -191,6 +191,8 @@ find_own() {{
   [ -e {paths.LINKS}/"$1" ] && [ ! {paths.LINKS}/"$1" -ef {paths.UNITS}/"$1" ] && own={paths.LINKS}/$1
 }}
 find_made() {{
+  # Ours, though its file may have been deleted by hand
+  case $launched$nl in *"$nl$1$nl"*) return ;; esac
   case $(systemctl show --no-pager -p ActiveState -p FragmentPath -- "$1") in
     *FragmentPath=/*) ;; *ActiveState=active*) own=/proc/self/mountinfo ;;
   esac

@@ -111,7 +111,8 @@ def test_an_unknown_key_is_refused_or_else_written_down_and_then_known(
     known = tmp_path / "new" / "known_hosts"
     refused = connect(port, login, known)
     assert refused.failure is Failure.HOST_KEY
-    assert refused.message == f"its key {KEYS[0].get_name()} {KEYS[0].fingerprint} is not in {known}"
+    shown = f"its key {KEYS[0].get_name()} {KEYS[0].fingerprint} is not in {known}"
+    assert refused.message == f"{shown}; --accept-new-host-keys trusts it"
     assert not known.exists()
     assert connect(port, login, known, accept_new=True).failure is Failure.LOGIN
     assert known.read_text() == line(port, KEYS[0])
