@@ -22,6 +22,7 @@ from fleetssh.control.reading import Feed, Finding, Reading
 from fleetssh.control.unitfiles import is_glob
 from fleetssh.core.errors import CommandError, FleetError, UsageError
 from fleetssh.core.journal import Line
+from fleetssh.inventory import Host
 from fleetssh.wire.journal import Ask, customs_command, read_customs
 from fleetssh.wire.remote import BEAT_SECONDS, journal_command
 
@@ -39,9 +40,11 @@ Show = Callable[[Iterable[Line]], None]
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What was asked for. ``ask`` holds it for one machine, without its units."""
+    """What was asked for. ``ask`` holds it for one machine, without its units; ``only`` are the machines that
+    were named, none for all."""
 
     ask: Ask
+    only: tuple[Host, ...]
     output: str
     follow: bool
     port: int | None
@@ -87,9 +90,9 @@ def journal(
     everything = since or until or (grep and not follow)
     count = LINES if lines is None and not everything else lines
     ask = Ask((), count, since, until, grep, whole=output == "json", sudo=sudo)
-    wish = Wish(ask, output, follow, ssh_port)
+    wish = Wish(ask, find_machines(session, machines), output, follow, ssh_port)
     state = session.store.load()
-    homes = find_homes(session, state, units, find_machines(session, machines))
+    homes = find_homes(session, state, units, wish.only)
     if len(units) == 1 and not is_glob(units[0]):
         ((name, at),) = homes.items()
         if not state.wanted[name].unit.requirements.is_global:
@@ -98,7 +101,8 @@ def journal(
         raise UsageError(
             f"--output {output} is for one unit: journals of several are merged as {', '.join(MODES)}"
         )
-    return _show_many(session, homes, wish)
+    show = _follow if wish.follow else _read
+    return show(session, _feeds(homes, wish), wish, _print_merged(output))
 
 
 # ---------------------------------------------------------------- one unit
@@ -110,8 +114,8 @@ def _show_one(session: Session, name: str, home: Home, wish: Wish) -> int:
     ask = wish.ask
     if wish.output in MODES and (wish.follow or ask.is_backwards):
         feeds = _feeds({name: (home,)}, wish)
-        show = _print_as_there(session, feeds[0], wish.output)
-        return _follow(session, feeds, wish, show) if wish.follow else _read(session, feeds, wish, show)
+        show = _follow if wish.follow else _read
+        return show(session, feeds, wish, _print_as_there(session, feeds[0], wish.output))
     host = at_port(home.host, wish.port)
     command = journal_command(
         name,
@@ -150,14 +154,6 @@ def _print_as_there(session: Session, feed: Feed, mode: str) -> Show:
 
 
 # ---------------------------------------------------------------- many
-
-
-def _show_many(session: Session, homes: Mapping[str, tuple[Home, ...]], wish: Wish) -> int:
-    feeds = _feeds(homes, wish)
-    show = _print_merged(wish.output)
-    if wish.follow:
-        return _follow(session, feeds, wish, show)
-    return _read(session, feeds, wish, show)
 
 
 def _read(session: Session, feeds: Sequence[Feed], wish: Wish, show: Show) -> int:
@@ -220,12 +216,16 @@ def _tell(findings: Sequence[Finding]) -> int:
 
 
 def _follow(session: Session, feeds: Sequence[Feed], wish: Wish, show: Show) -> int:
-    """Shows the latest lines, then goes on until somebody ends it; the code for what cannot be followed."""
+    """Shows the latest lines, then goes on until somebody ends it; the code for what cannot be followed.
+
+    A machine that cannot be read at first is tried on, unless that is all of them.
+    """
     patience, began = _patience(session), clock.now()
     reading = Reading(session.carrier, feeds, patience, start=True)
     _show_read(reading, wish.ask.lines, show)
-    code = _tell(reading.findings)
-    if code and (code != Exit.MACHINE or all(finding.why for finding in reading.findings)):
+    unread = [finding for finding in reading.findings if finding.why]
+    read = [finding for finding in reading.findings if not finding.why]
+    if code := _tell(read or unread):
         return code
     feeds = [go_on(finding, began) for finding in reading.findings]
     movements = _Movements(session, feeds, wish, began)
@@ -234,7 +234,7 @@ def _follow(session: Session, feeds: Sequence[Feed], wish: Wish, show: Show) -> 
             note(news.text)
         else:
             show(news)
-    return code
+    return Exit.DONE
 
 
 class _Movements:
@@ -269,8 +269,11 @@ class _Movements:
                 homes = homes_of(self._session, state, unit, records)
             except FleetError:
                 continue  # On its way to another machine: told by the verbs that move it.
-            found[unit] = tuple(home for home in homes if (home.host.name, unit) not in self._known)
+            found[unit] = tuple(home for home in homes if self._is_new(home.host, unit))
         return found
+
+    def _is_new(self, host: Host, unit: str) -> bool:
+        return (host.name, unit) not in self._known and (not self._wish.only or host in self._wish.only)
 
 
 def _patience(session: Session) -> float:

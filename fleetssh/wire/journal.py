@@ -94,7 +94,8 @@ def read_command(ask: Ask, *, start: bool = False) -> str:
 
 
 def catch_up_command(ask: Ask, after: Place | None) -> str:
-    """Reads all entries after a place, or without one since ``ask.since``, of whatever boot, and ends.
+    """Reads all entries after a place, of whatever boot, and ends; without a place those since ``ask.since``,
+    and without that those of this boot.
 
     A journal that forgot the place's boot (it was in memory, and the machine was rebooted) tells so
     (``EntryReader.forgot``) and what it has of the new one. It tells the present boot (``EntryReader.boot``).
@@ -102,7 +103,8 @@ def catch_up_command(ask: Ask, after: Place | None) -> str:
     """
     tell_boot = f'echo "{BOOT_IS.decode()}$({BOOT})"; '
     if after is None:
-        return _command(ask, tell_boot, words([*_options(ask), *_selection(ask)]))
+        boot = [] if ask.since else ["--boot"]
+        return _command(ask, tell_boot, words([*_options(ask), *boot, *_selection(ask)]))
     known = f"journalctl --quiet --lines=1 --output=export {quote(f'_BOOT_ID={after.boot}')} | head -c 1"
     prepare = (
         f"{tell_boot}from={quote(f'--after-cursor={after.cursor}')}; "

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fleetssh.cli.finding import find_target, homes_of
+from fleetssh.cli.finding import find_homes, find_machines, find_target, homes_of
 from fleetssh.cli.main import main
 from fleetssh.cli.session import Session
 from fleetssh.core.errors import CommandError
@@ -108,6 +108,49 @@ def test_a_machine_that_was_taken_out_of_the_inventory_is_told(session, tmp_path
     (tmp_path / "inventory.yml").write_text(INVENTORY.replace("web1", "web9"))
     with pytest.raises(CommandError, match="machine web1 is no longer in the inventory"):
         find_target(session, ("hello",), "", "")
+
+
+def homes(session, arguments, machines=""):
+    only = find_machines(session, machines.split())
+    found = find_homes(session, session.store.load(), tuple(arguments.split()), only)
+    return {unit: " ".join(home.host.name for home in at) for unit, at in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "machines", "found"),
+    [
+        ("hello", "", {"hello.service": "web1"}),
+        ("hello mon", "", {"hello.service": "web1", "mon.service": "db1 web1"}),
+        ("h* hello", "", {"hello.service": "web1"}),
+        ("[h-m]*", "", {"hello.service": "web1", "mon.service": "db1 web1"}),
+        ("mon", "aa", {"mon.service": "db1"}),
+        ("[h-m]*", "db1", {"mon.service": "db1"}),
+        ("mon hello", "db1 ab", {"mon.service": "db1 web1", "hello.service": "web1"}),
+    ],
+)
+def test_units_and_globs_and_where_they_are(session, arguments, machines, found):
+    assert homes(session, arguments, machines) == found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "machines", "message"),
+    [
+        ("hello nope", "", "Unit nope.service does not exist."),
+        ("nope hello idle", "",
+         "Unit nope.service does not exist.\nUnit idle.service does not appear to be running."),
+        ("x* hello", "", "No unit matches x*.service."),
+        ("id* mon", "", "No unit that id*.service matches appears to be running."),
+        ("hello", "db1 web2", "hello.service is not on db1 or web2."),
+        ("hello mon", "db1", "hello.service is not on db1."),
+        ("hello", "nope", "Unable to proceed: no machine is called nope"),
+        ("hello", "a", "Unable to proceed: found more than one machine"),
+        ("hello far", "", "Unit far.service belongs on machine ee55..., which is not known any more"),
+    ],
+)  # fmt: skip
+def test_one_wrong_argument_of_many_is_told_and_so_is_every_other(session, arguments, machines, message):
+    with pytest.raises(CommandError) as caught:
+        homes(session, arguments, machines)
+    assert caught.value.message == message
 
 
 # ---------------------------------------------------------------- the shell

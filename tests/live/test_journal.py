@@ -227,8 +227,8 @@ def test_one_unit_is_followed_just_as_its_machine_prints_it(fleet: Fleet, follow
 
 def test_a_journal_in_memory_is_gone_on_with_after_a_reboot(fleet: Fleet, followers: list[Follower]) -> None:
     conf = Path("/etc/systemd/journald.conf.d/volatile.conf")
-    forget = f"rm -rf /var/log/journal; printf '[Journal]\\nStorage=volatile\\n' >{conf}"
-    fleet.witness("m3").check_output(f"{forget}; systemctl restart systemd-journald")
+    forget = f"printf '[Journal]\\nStorage=volatile\\n' >{conf} && systemctl restart systemd-journald"
+    fleet.witness("m3").check_output(f"{forget} && rm -r /var/log/journal")
     try:
         fleet.unit("brief.service", counter("brief", fleet="MachineMetadata=name=m3"))
         fleet.run("start", "brief")

@@ -221,6 +221,11 @@ def test_a_machine_that_was_rebooted_meanwhile_is_not_followed(journalctl: dict[
     assert (words, error) == ([], b"")
 
 
+def test_without_a_place_or_a_time_it_is_this_boot(journalctl: dict[str, str]) -> None:
+    _, words, _ = run(catch_up_command(Ask(("a.service",), 10), None), journalctl)
+    assert words[-1] == "--boot"
+
+
 def test_without_a_place_it_is_what_was_written_since(journalctl: dict[str, str]) -> None:
     ask = Ask(("a.service",), 10, since="@17")
     for command in (catch_up_command(ask, None), follow_command(ask, None, PRESENT)):
