@@ -13,7 +13,8 @@ from fleetssh.control.reading import QUEUED, Feed, Finding, place_of, why_not
 from fleetssh.core.errors import FleetError
 from fleetssh.core.journal import Line, Window
 from fleetssh.hosts import Carrier
-from fleetssh.wire.journal import EntryReader, catch_up_command, follow_command
+from fleetssh.wire.export import EntryReader
+from fleetssh.wire.journal import catch_up_command, follow_command
 from fleetssh.wire.remote import BEAT
 
 HOLD_SECONDS = 0.3

@@ -11,7 +11,8 @@ from fleetssh.core.errors import FleetError
 from fleetssh.core.journal import Entry, Line, merge
 from fleetssh.hosts import Carrier
 from fleetssh.inventory import Host
-from fleetssh.wire.journal import Ask, EntryReader, Place, read_command
+from fleetssh.wire.export import EntryReader, Place
+from fleetssh.wire.journal import Ask, read_command
 from fleetssh.wire.remote import BEAT
 
 QUEUED = 4

@@ -10,7 +10,8 @@ import pytest
 
 from fleetssh.cli.entries import MODES, Style, make_printer
 from fleetssh.core.journal import Entry, Large
-from fleetssh.wire.journal import BEGIN, MONTHS, Customs, EntryReader, read_customs
+from fleetssh.wire.export import BEGIN, EntryReader
+from fleetssh.wire.journal import MONTHS, Customs, read_customs
 
 JOURNAL = Path(__file__).parents[1] / "wire" / "journal"
 CUSTOMS = read_customs((JOURNAL / "customs").read_bytes())

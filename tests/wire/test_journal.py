@@ -12,13 +12,10 @@ from hypothesis import strategies as st
 
 from fleetssh.core.errors import CommandError, WireError
 from fleetssh.core.journal import Entry, Large
+from fleetssh.wire.export import BEGIN, MAX_VALUE_BYTES, EntryReader, Place
 from fleetssh.wire.journal import (
-    BEGIN,
-    MAX_VALUE_BYTES,
     MONTHS,
     Ask,
-    EntryReader,
-    Place,
     catch_up_command,
     customs_command,
     follow_command,
