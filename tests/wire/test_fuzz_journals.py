@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from fleetssh.core.errors import WireError
 from fleetssh.core.journal import Entry
-from fleetssh.wire.journal import BEGIN, FORGOT, MONTHS, EntryReader, read_customs
+from fleetssh.wire.export import BEGIN, FORGOT, EntryReader
+from fleetssh.wire.journal import MONTHS, read_customs
 from tests.fuzzing import LONGEST_MESSAGE, fuzz
 
 RECORDED = [

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleetssh.core.model import Failure
-from fleetssh.wire.journal import Ask, Place, catch_up_command, follow_command, read_command
+from fleetssh.wire.export import Place
+from fleetssh.wire.journal import Ask, catch_up_command, follow_command, read_command
 from fleetssh.wire.remote import journal_command, status_command
 from tests.wire.machine import SHELLS, Machine
 from tests.wire.visits import act, holding, install, want
