@@ -154,7 +154,7 @@ some = settings(max_examples=12, deadline=None, suppress_health_check=list(Healt
 @given(name=WORDS, sudo=st.booleans())
 def test_a_status_is_asked_for_the_very_name(wordy: Wordy, name: str, sudo: bool) -> None:
     (call,) = wordy.run(status_command(name, sudo=sudo))
-    assert call == ["systemctl", "status", "--no-pager", "-l", "--", name]
+    assert call == ["systemctl", "--no-pager", "-l", "--", "status", name]
 
 
 @some
