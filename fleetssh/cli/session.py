@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -79,7 +80,7 @@ class Session:
     def who(self) -> str:
         """Who is at work and with what, for events and for others who wait."""
         names = ("SUDO_USER", "USER", "LOGNAME")
-        user = next((self.environ[name] for name in names if self.environ.get(name)), f"uid {os.getuid()}")
+        user = next((self.environ[name] for name in names if self.environ.get(name)), "") or _login_name()
         return f"{user}@{socket.gethostname()} (fleetssh {self.verb}, pid {os.getpid()})"
 
     @cached_property
@@ -189,3 +190,11 @@ class Session:
 def expand_home(path: str) -> Path:
     """``~`` and ``~user`` as home folders; the name of nobody stays as it is (fleet leaves ``~~`` alone)."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises for nobody's name
+
+
+def _login_name() -> str:
+    import pwd
+
+    with contextlib.suppress(KeyError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    return f"uid {os.getuid()}"
