@@ -89,6 +89,8 @@ STATES: dict[Callable[[Path], object], tuple[str, str]] = {
         "upgrade fleetssh",
     ),
     lambda path: sql(path, "UPDATE unit SET requirements = '{'"): ("cannot be understood", "put a copy"),
+    lambda path: sql(path, "UPDATE meta SET cluster = 'a b'"): ("is damaged", "put a copy"),
+    lambda path: sql(path, "UPDATE unit SET name = '../../../etc/passwd'"): ("is damaged", "put a copy"),
     folder: ("is a folder", "name a file inside it"),
     pipe: ("is no ordinary file", "name another one"),
     read_only: ("a read-only file system", "check its mode, owner and file system"),

@@ -103,6 +103,21 @@ def test_nothing_that_a_machine_has_for_itself_is_touched(owner: Fleet) -> None:
     assert files == ["free.service"]
 
 
+def test_a_mount_of_ours_comes_back_when_its_file_was_deleted(fleet: Fleet) -> None:
+    """It is active without a file then, as one that the machine made would be; but we launched it."""
+    fleet.unit(
+        "srv.mount", "[Mount]\nWhat=none\nWhere=/srv\nType=tmpfs\n[X-Fleet]\nMachineMetadata=name=m2\n"
+    )
+    fleet.run("start", "srv.mount")
+    run_inside(
+        fleet, "m2", "rm /run/fleet/units/srv.mount /run/systemd/system/srv.mount; systemctl daemon-reload"
+    )
+    fleet.run("reconcile")
+    assert fleet.witness("m2").file("/run/fleet/units/srv.mount").exists
+    fleet.run("destroy", "srv.mount")
+    assert fleet.witness("m2").run("mountpoint -q /srv").rc != 0
+
+
 def test_a_unit_of_ours_that_the_machine_gets_for_itself_later_is_left_to_it(fleet: Fleet) -> None:
     fleet.unit("web@1.service", pinned("m2"))
     fleet.run("start", "web@1")
