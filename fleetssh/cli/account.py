@@ -11,7 +11,7 @@ from fleetssh.cli.replacing import changed_line
 from fleetssh.cli.standing import is_refused, lingering, occupied_line, problem
 from fleetssh.cli.telling import alarm_lines, done_lines, touched_units, trouble_lines, unreached_lines
 from fleetssh.control.commands import Change
-from fleetssh.control.reconcile import Pass
+from fleetssh.control.result import Pass
 from fleetssh.control.waiting import PATIENT, reports_of
 from fleetssh.core.mending import RUNNING
 from fleetssh.core.model import MachineRecord, Reached, TargetState

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fleetssh.control.reconcile import Pass
+from fleetssh.control.result import Pass
 from fleetssh.core.model import Machine, Refusal, Unreached
 
 Object = dict[str, object]

@@ -22,7 +22,8 @@ from fleetssh.cli.telling import (
     unreached_lines,
     work_lines,
 )
-from fleetssh.control.reconcile import Pass, plan_pass, run_pass
+from fleetssh.control.reconcile import plan_pass, run_pass
+from fleetssh.control.result import Pass
 from fleetssh.control.waiting import reports_of
 from fleetssh.core.errors import CommandError
 from fleetssh.core.model import TargetState

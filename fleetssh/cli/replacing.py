@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from fleetssh.cli.render import plural
 from fleetssh.control.commands import Change
-from fleetssh.control.reconcile import Pass
+from fleetssh.control.result import Pass
 from fleetssh.core.editing import disturbed_neighbour
 from fleetssh.core.model import Action, Machine, Reached, State, TargetState, Unit
 from fleetssh.core.names import is_template, template_of

@@ -6,7 +6,7 @@ from collections.abc import Set
 
 from fleetssh.cli.exits import Exit
 from fleetssh.cli.telling import last_answer, refusal_lines, trouble_text, withheld_line
-from fleetssh.control.reconcile import Pass
+from fleetssh.control.result import Pass
 from fleetssh.core.mending import RUNNING
 from fleetssh.core.model import Health, Machine, Outcome, Reached, TargetState, Unreached
 from fleetssh.core.outcomes import JOBS

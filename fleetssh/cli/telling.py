@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence, Set
 
 from fleetssh.cli.render import duration
-from fleetssh.control.reconcile import Pass
+from fleetssh.control.result import Pass
 from fleetssh.core.model import (
     Action,
     Machine,

@@ -17,7 +17,8 @@ from fleetssh.cli.session import Session
 from fleetssh.cli.standing import problem
 from fleetssh.control.cluster import Cluster
 from fleetssh.control.commands import Change
-from fleetssh.control.reconcile import Pass, run_pass
+from fleetssh.control.reconcile import run_pass
+from fleetssh.control.result import Pass
 from fleetssh.control.waiting import PATIENT, await_units, needs_another_pass, reports_of
 from fleetssh.core.errors import InventoryError, StoreHeld
 from fleetssh.core.model import MachineRecord, TargetState

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
 
+from fleetssh.control.result import Pass
 from fleetssh.core.health import health_of
 from fleetssh.core.model import Action, Health, MachineRecord, Move, Reached, Step, TargetState, Wanted
 from fleetssh.core.names import glob_matches
 from fleetssh.core.planning import describe_failure
 from fleetssh.store import Event
-
-if TYPE_CHECKING:
-    from fleetssh.control.reconcile import Pass
 
 COMMAND, PASS, MOVE, STEP, TROUBLE, HEALTH = "command", "pass", "move", "step", "trouble", "health"
 KINDS = (COMMAND, PASS, MOVE, STEP, TROUBLE, HEALTH)

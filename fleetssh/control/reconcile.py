@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from fleetssh import clock
 from fleetssh.control.chronicle import health_events, move_events, news, pass_events
 from fleetssh.control.cluster import Cluster
+from fleetssh.control.result import Pass
 from fleetssh.control.survey import Survey, new_mark, survey
 from fleetssh.core.checking import check
 from fleetssh.core.errors import FleetError, StoreConflict
@@ -16,12 +17,10 @@ from fleetssh.core.model import (
     MachinePlan,
     MachineRecord,
     Outcome,
-    Plan,
     Reached,
     Sighting,
     State,
     Step,
-    Unreached,
 )
 from fleetssh.core.outcomes import done_steps
 from fleetssh.core.placement import place
@@ -32,32 +31,6 @@ from fleetssh.wire.script import START_WAIT_SECONDS, write_act
 
 COMMIT_TRIES = 3
 """Passes begun anew because somebody committed in between; a fourth conflict in a row is a defect."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """What one pass saw, decided and did.
-
-    ``sightings`` are the newest looks by host; ``done`` are the steps that were really done and ``troubles``
-    those that a machine answered with an error, as ``(host, step)`` and ``(host, outcome)``; ``withheld``
-    names units not started because their old copy was not seen to have stopped. ``acted`` is false for a pass
-    that only planned.
-    """
-
-    state: State
-    survey: Survey
-    plan: Plan
-    sightings: Mapping[str, Sighting]
-    records: Mapping[str, MachineRecord]
-    done: tuple[tuple[str, Step], ...] = ()
-    troubles: tuple[tuple[str, Outcome], ...] = ()
-    withheld: frozenset[str] = frozenset()
-    acted: bool = False
-
-    @property
-    def unreached(self) -> list[Unreached]:
-        """The hosts whose newest look failed, sorted by name."""
-        return [s for _, s in sorted(self.sightings.items()) if isinstance(s, Unreached)]
 
 
 def plan_pass(cluster: Cluster, retry: frozenset[str] = frozenset()) -> Pass:

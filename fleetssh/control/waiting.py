@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from fleetssh import clock
 from fleetssh.control.cluster import Cluster
-from fleetssh.control.reconcile import Pass
+from fleetssh.control.result import Pass
 from fleetssh.control.survey import look_at
 from fleetssh.core.model import Action, Reached, TargetState
 from fleetssh.core.report import UnitReport, Verdict, report_unit

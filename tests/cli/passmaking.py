@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from fleetssh.control.reconcile import Pass
+from fleetssh.control.result import Pass
 from fleetssh.control.survey import Survey
 from fleetssh.core.model import (
     Action,

@@ -13,7 +13,7 @@ from fleetssh.cli import events, files, machines
 from fleetssh.cli.formats import Column, Format, Listing, as_text, choose, dump
 from fleetssh.cli.main import ENTRIES, program
 from fleetssh.cli.objects import plan_object, why_object
-from fleetssh.control.reconcile import Pass
+from fleetssh.control.result import Pass
 from fleetssh.control.survey import Survey
 from fleetssh.core.errors import CommandError
 from fleetssh.core.model import (

@@ -14,7 +14,7 @@ from fleetssh.control.chronicle import (
     news,
     pass_events,
 )
-from fleetssh.control.reconcile import Pass
+from fleetssh.control.result import Pass
 from fleetssh.control.survey import Survey
 from fleetssh.core.model import (
     Action,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fleetssh.control.reconcile import Pass
+from fleetssh.control.result import Pass
 from fleetssh.control.waiting import needs_another_pass
 from fleetssh.core.model import Action, Failure, Health, Outcome, Unreached
 from tests.cli.passmaking import INACTIVE, LOADED, after, found, look, make_pass, unit
