@@ -168,7 +168,7 @@ def _read_line(option: Option, name: str, where: str) -> list[_Value]:
     for raw in tuple(filter(None, split_values(unfold(option.value)))) or ("",):
         is_open = is_template(name) and any(specifier in raw for specifier in ("%i", "%n", "%N"))
         text = expand(raw, name)
-        texts = text.split() if key == "Conflicts" else [text]
+        texts = text.split(maxsplit=MAX_VALUES + 1) if key == "Conflicts" else [text]
         values += (_Value(option.name, key, text, option.line, is_open) for text in texts)
     return [value for value in values if value.text or key != "Replaces"]
 
