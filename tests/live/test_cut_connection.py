@@ -26,7 +26,7 @@ from tests.live.plays import (
 )
 
 EVERYWHERE = bool(os.environ.get("FLEETSSH_TEST_EVERYWHERE"))
-"""Between any two bytes of a look, and of what is heard of an act while the machine is at work: an hour
+"""Between any two bytes of a look, and of what is heard of an act while the machine is at work: hours
 instead of a minute."""
 
 LOOK_STRIDE = 1009
