@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,9 @@ from fleetssh import clock
 from fleetssh.lab.cluster import Lab
 
 ROOT = Path(__file__).resolve().parents[2]
+
+# Who runs the tests in the background has them ignore Ctrl-C, and all that they start with them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 RESET = """
 ours=$(ls /run/fleet/units 2>/dev/null)
