@@ -9,6 +9,7 @@ import threading
 import fabric
 
 from fleetssh.hosts.hostkeys import HostKeys, entry_name
+from fleetssh.hosts.logins import handshake_limits
 
 
 class JumpHostError(Exception):
@@ -53,8 +54,8 @@ class JumpHosts:
             if not shared.is_connected:
                 self._host_keys.prepare(shared.client, known_hosts, entry_name(shared.host, shared.port))
                 shared.connect_timeout = math.ceil(self._connect_seconds)
-                for limit in ("banner_timeout", "auth_timeout"):
-                    shared.connect_kwargs[limit] = self._connect_seconds
+                for limit, seconds in handshake_limits(self._connect_seconds).items():
+                    shared.connect_kwargs[limit] = seconds
                 try:
                     shared.open()
                 except Exception as error:

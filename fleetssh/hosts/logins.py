@@ -1,4 +1,4 @@
-"""Which key opens a machine: the inventory's key file, or the user's agent and default keys."""
+"""How to log in: the inventory's key file, or the user's agent and default keys; and for how long to try."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from typing import Any
 import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
 from paramiko.pkey import UnknownKeyType
+
+
+def handshake_limits(seconds: float) -> dict[str, float]:
+    """What to tell paramiko about how long a greeting and a login may take."""
+    return {"banner_timeout": seconds, "auth_timeout": seconds}
 
 
 class KeyFileError(Exception):

@@ -21,7 +21,7 @@ from fleetssh.hosts import Answer, Target
 from fleetssh.hosts.failures import Dropped, classify
 from fleetssh.hosts.hostkeys import HostKeys, entry_name
 from fleetssh.hosts.jumps import JumpHosts
-from fleetssh.hosts.logins import Logins
+from fleetssh.hosts.logins import Logins, handshake_limits
 from fleetssh.wire.reply import MAX_REPLY_BYTES
 from fleetssh.wire.script import Visit
 
@@ -229,8 +229,7 @@ class FabricCarrier:
         return sock
 
     def _login(self, target: Target) -> dict[str, Any]:
-        limits = {"banner_timeout": self._connect_seconds, "auth_timeout": self._connect_seconds}
-        return limits | self._logins.choose(target.key_file)
+        return handshake_limits(self._connect_seconds) | self._logins.choose(target.key_file)
 
     def _drop(self, name: str) -> None:
         with self._lock:

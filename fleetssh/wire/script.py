@@ -138,9 +138,6 @@ def _jobs(action: Action, names: list[str], wait_seconds: int) -> Iterator[str]:
         return
     for chunk in _chunks(names):
         mine = f"mine {words(chunk)} &&"
-        limit = wait_seconds + len(chunk) // QUEUED_PER_SECOND
-        starting = f"timeout {limit} systemctl" if wait_seconds else "systemctl --no-block"
-        starting += " --no-ask-password"
         match action:
             case Action.STOP:
                 yield f"{mine} halt {STOP_WAIT_SECONDS} $names"
@@ -151,10 +148,17 @@ def _jobs(action: Action, names: list[str], wait_seconds: int) -> Iterator[str]:
             case Action.RESTART | Action.START:
                 # Failures of yesterday must not count against systemd's limit of starts (StartLimitBurst=).
                 forgiving = "systemctl -q reset-failed -- $names"
-                starts = f"run {action} {starting} {action} -- $names"
+                starts = f"run {action} {_starting(len(chunk), wait_seconds)} {action} -- $names"
                 yield f'{mine} {{ started="$started $names"; {forgiving}; {starts}; }}'
             case _:
                 pass
+
+
+def _starting(count: int, wait_seconds: int) -> str:
+    """systemctl as it starts ``count`` units: bounded in time, or not waiting at all."""
+    limit = wait_seconds + count // QUEUED_PER_SECOND
+    systemctl = f"timeout {limit} systemctl" if wait_seconds else "systemctl --no-block"
+    return f"{systemctl} --no-ask-password"
 
 
 def _chunks(names: list[str]) -> Iterator[list[str]]:
