@@ -4,8 +4,64 @@ from __future__ import annotations
 
 import io
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Protocol
 from zoneinfo import ZoneInfo
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Uptime:
+    """A moment that no wrong clock can move: ``seconds`` since this computer's boot ``boot``, sleep included.
+
+    Comparable among all processes of one boot. Where the kernel has no such clock, ``boot`` is empty and
+    ``seconds`` are the wall clock's.
+    """
+
+    boot: str
+    seconds: float
+
+
+class Clock(Protocol):
+    """The time as those see it who must also work in a simulated one."""
+
+    def now(self) -> float:
+        """Wall clock, seconds since the epoch."""
+
+    def monotonic(self) -> float:
+        """Seconds that only grow, for deadlines."""
+
+    def uptime(self) -> Uptime:
+        """This moment, counted from this computer's boot."""
+
+    def sleep(self, seconds: float) -> None:
+        """Waits."""
+
+
+class SystemClock:
+    """Implements ``Clock`` with this computer's own."""
+
+    def now(self) -> float:
+        """See Clock.now."""
+        return now()
+
+    def monotonic(self) -> float:
+        """See Clock.monotonic."""
+        return monotonic()
+
+    def uptime(self) -> Uptime:
+        """See Clock.uptime."""
+        return uptime()
+
+    def sleep(self, seconds: float) -> None:
+        """See Clock.sleep."""
+        sleep(seconds)
+
+
+SYSTEM = SystemClock()
 
 
 def now() -> float:
@@ -16,6 +72,14 @@ def now() -> float:
 def monotonic() -> float:
     """Seconds that only grow, for deadlines."""
     return time.monotonic()
+
+
+def uptime() -> Uptime:
+    """This moment, counted from this computer's boot."""
+    try:
+        return Uptime(BOOT_ID.read_text().strip(), time.clock_gettime(time.CLOCK_BOOTTIME))
+    except (OSError, AttributeError):
+        return Uptime("", time.time())
 
 
 def sleep(seconds: float) -> None:

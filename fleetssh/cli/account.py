@@ -14,8 +14,9 @@ from fleetssh.control.commands import Change
 from fleetssh.control.result import Pass
 from fleetssh.control.waiting import PATIENT, reports_of
 from fleetssh.core.mending import RUNNING
-from fleetssh.core.model import MachineRecord, Reached, TargetState
+from fleetssh.core.model import MachineRecord, TargetState
 from fleetssh.core.report import DONE, UnitReport, Verdict
+from fleetssh.core.sighting import Reached
 
 AT_ONCE = frozenset({Verdict.UNPLACED, Verdict.UNKNOWN})
 """What is known to have gone wrong without waiting for it."""

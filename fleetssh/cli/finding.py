@@ -9,8 +9,9 @@ from fleetssh.cli.progress import progress
 from fleetssh.cli.session import Session
 from fleetssh.control.unitfiles import is_glob
 from fleetssh.core.errors import CommandError
-from fleetssh.core.model import MachineRecord, Reached, State, TargetState
+from fleetssh.core.model import MachineRecord, State, TargetState
 from fleetssh.core.names import glob_matches, mangle
+from fleetssh.core.sighting import Reached
 from fleetssh.inventory import Host
 
 PREFIX = "Unable to proceed: "

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fleetssh.control.result import Pass
-from fleetssh.core.model import Machine, Refusal, Unreached
+from fleetssh.core.model import Machine, Refusal
+from fleetssh.core.sighting import Unreached
 
 Object = dict[str, object]
 

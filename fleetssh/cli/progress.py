@@ -14,7 +14,7 @@ from fleetssh.cli.render import plural
 
 if TYPE_CHECKING:
     from fleetssh.control.cluster import Cluster
-    from fleetssh.core.model import Sighting
+    from fleetssh.core.sighting import Sighting
 
 QUIET_SECONDS = 1.0
 """Work shorter than this shows no progress: a line that flashes by tells nobody anything."""

@@ -8,8 +8,9 @@ from fleetssh.cli.render import plural
 from fleetssh.control.commands import Change
 from fleetssh.control.result import Pass
 from fleetssh.core.editing import disturbed_neighbour
-from fleetssh.core.model import Action, Machine, Reached, State, TargetState, Unit
+from fleetssh.core.model import Action, Machine, State, TargetState, Unit
 from fleetssh.core.names import is_template, template_of
+from fleetssh.core.sighting import Reached
 
 
 def submitted_lines(replaced: Iterable[Unit], state: State) -> list[str]:

@@ -8,10 +8,11 @@ from fleetssh.cli.exits import Exit
 from fleetssh.cli.telling import last_answer, refusal_lines, trouble_text, withheld_line
 from fleetssh.control.result import Pass
 from fleetssh.core.mending import RUNNING
-from fleetssh.core.model import Health, Machine, Outcome, Reached, TargetState, Unreached
+from fleetssh.core.model import Health, Machine, TargetState
 from fleetssh.core.outcomes import JOBS
 from fleetssh.core.planning import describe_failure
 from fleetssh.core.report import UnitReport, Verdict
+from fleetssh.core.sighting import Outcome, Reached, Unreached
 from fleetssh.core.unitfile import parse
 
 LOG_LINES = 10

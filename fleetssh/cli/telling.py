@@ -6,19 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 
 from fleetssh.cli.render import duration
 from fleetssh.control.result import Pass
-from fleetssh.core.model import (
-    Action,
-    Machine,
-    MachineRecord,
-    Move,
-    Outcome,
-    Plan,
-    Refusal,
-    Sighting,
-    Step,
-    Unreached,
-)
+from fleetssh.core.model import Action, Machine, MachineRecord, Move, Plan, Refusal, Step
 from fleetssh.core.outcomes import JOBS
+from fleetssh.core.sighting import Outcome, Sighting, Unreached
 
 Named = tuple[str, str]
 """A line and the unit that it is about (empty for none)."""

@@ -8,9 +8,10 @@ from itertools import groupby
 
 from fleetssh.control.result import Pass
 from fleetssh.core.health import health_of
-from fleetssh.core.model import Action, Health, MachineRecord, Move, Reached, Step, TargetState, Wanted
+from fleetssh.core.model import Action, Health, MachineRecord, Move, Step, TargetState, Wanted
 from fleetssh.core.names import glob_matches
 from fleetssh.core.planning import describe_failure
+from fleetssh.core.sighting import Reached
 from fleetssh.store import Event
 
 COMMAND, PASS, MOVE, STEP, TROUBLE, HEALTH = "command", "pass", "move", "step", "trouble", "health"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from fleetssh.core.health import Patience
-from fleetssh.core.model import Sighting
+from fleetssh.core.sighting import Sighting
 from fleetssh.hosts import Carrier
 from fleetssh.hosts.crew import FORKS
 from fleetssh.inventory import Inventory

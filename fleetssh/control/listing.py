@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from fleetssh.control.survey import Survey
 from fleetssh.core.metadata import RESERVED, chosen
-from fleetssh.core.model import Found, Health, Machine, MachineRecord, Reached, State
+from fleetssh.core.model import Health, Machine, MachineRecord, State
+from fleetssh.core.sighting import Found, Reached
 
 UNKNOWN = "unknown"
 

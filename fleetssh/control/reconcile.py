@@ -13,18 +13,11 @@ from fleetssh.control.survey import Survey, new_mark, survey
 from fleetssh.core.checking import check
 from fleetssh.core.errors import FleetError, StoreConflict
 from fleetssh.core.health import judge
-from fleetssh.core.model import (
-    MachinePlan,
-    MachineRecord,
-    Outcome,
-    Reached,
-    Sighting,
-    State,
-    Step,
-)
+from fleetssh.core.model import MachinePlan, MachineRecord, State, Step
 from fleetssh.core.outcomes import done_steps
 from fleetssh.core.placement import place
 from fleetssh.core.planning import leaving_units, make_plan, withhold
+from fleetssh.core.sighting import Outcome, Reached, Sighting
 from fleetssh.hosts.crew import ACT_SECONDS, visit_all
 from fleetssh.store import Event
 from fleetssh.wire.script import START_WAIT_SECONDS, write_act

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fleetssh.control.survey import Survey
-from fleetssh.core.model import MachineRecord, Outcome, Plan, Sighting, State, Step, Unreached
+from fleetssh.core.model import MachineRecord, Plan, State, Step
+from fleetssh.core.sighting import Outcome, Sighting, Unreached
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,16 +13,8 @@ from fleetssh.control.cluster import Cluster
 from fleetssh.core.errors import InventoryError
 from fleetssh.core.health import judge
 from fleetssh.core.metadata import merge
-from fleetssh.core.model import (
-    Failure,
-    Health,
-    Machine,
-    MachineRecord,
-    Reached,
-    Sighting,
-    TargetState,
-    Unreached,
-)
+from fleetssh.core.model import Health, Machine, MachineRecord, TargetState
+from fleetssh.core.sighting import Failure, Reached, Sighting, Unreached
 from fleetssh.hosts.crew import visit_all
 from fleetssh.inventory import Inventory
 from fleetssh.wire.script import write_look

@@ -9,8 +9,9 @@ from fleetssh import clock
 from fleetssh.control.cluster import Cluster
 from fleetssh.control.result import Pass
 from fleetssh.control.survey import look_at
-from fleetssh.core.model import Action, Reached, TargetState
+from fleetssh.core.model import Action, TargetState
 from fleetssh.core.report import UnitReport, Verdict, report_unit
+from fleetssh.core.sighting import Reached
 
 WAIT_SECONDS = 120.0
 """Above systemd's own default limit for a start (90 s): a slower unit has raised that limit itself."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from fleetssh.core.metadata import describe
-from fleetssh.core.model import Health, MachineRecord, Reached, Seen, Sighting, Unreached
+from fleetssh.core.model import Health, MachineRecord, Seen
+from fleetssh.core.sighting import Reached, Sighting, Unreached
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fleetssh.core.model import Action, Ending, Found, Step, TargetState, Wanted
+from fleetssh.core.model import Action, Step, TargetState, Wanted
+from fleetssh.core.sighting import Ending, Found
 
 RUNNING = frozenset({"active", "reloading", "activating", "deactivating", "refreshing", "maintenance"})
 """systemd's active states in which a unit has something to stop."""

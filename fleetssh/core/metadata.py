@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from fleetssh.core.model import Facts
+from fleetssh.core.sighting import Facts
 
 RESERVED = "fleet."
 """Prefix of the pairs that are probed. Nobody else may set them, so a unit can rely on them."""

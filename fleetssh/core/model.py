@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 # ---------------------------------------------------------------- what the operator wants
 
@@ -23,7 +22,8 @@ class Requirements:
     """The ``[X-Fleet]`` section of one unit, specifiers already expanded.
 
     ``metadata`` holds ``(key, allowed values)``: keys are ANDed, the values of one key are ORed.
-    ``conflicts`` and ``replaces`` are glob patterns over unit names.
+    ``conflicts`` and ``replaces`` are glob patterns over unit names. ``lease`` is how many seconds a machine
+    that nobody visits goes on running the unit: 0 for ever, ``None`` as the machine's host says.
     """
 
     machine_id: str | None = None
@@ -32,6 +32,7 @@ class Requirements:
     conflicts: tuple[str, ...] = ()
     replaces: tuple[str, ...] = ()
     is_global: bool = False
+    lease: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,105 +68,17 @@ class Wanted:
     generation: int = 0
 
 
-# ---------------------------------------------------------------- what a look at a machine gave
-
-
-class Failure(enum.StrEnum):
-    """Why a machine could not be looked at, kept apart because they mean different things."""
-
-    REFUSED = "connection refused"
-    NO_ROUTE = "no route"
-    TIMEOUT = "timed out"
-    LOGIN = "login refused"
-    HOST_KEY = "host key not trusted"
-    SUDO = "sudo refused"
-    NOT_ROOT = "login is not root"
-    DISK_FULL = "disk full"
-    READ_ONLY = "read-only file system"
-    NO_SYSTEMD = "no systemd"
-    FOREIGN = "belongs to another cluster"
-    BUSY = "another controller is at work there"
-    HALF = "answered half"
-    LOCAL = "cannot connect from here"
-
-    @property
-    def is_silence(self) -> bool:
-        """True for the only failures that may ever lead to ``lost`` (design rule 1)."""
-        return self in (Failure.REFUSED, Failure.NO_ROUTE, Failure.TIMEOUT)
+# ---------------------------------------------------------------- what a machine is told
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What a machine says of itself. ``metadata`` comes from ``/etc/fleet/fleet.conf``; ``memory_total`` is
-    in bytes. Brief facts leave out what stays true within a boot, which is all that follows ``is_brief``."""
+class Claim:
+    """By whose right a visit comes: which cluster's, and which controller's (``user@host``). ``fence`` grows
+    with every change of controllers, and a machine refuses a smaller one than it has seen."""
 
-    machine_id: str
-    boot_id: str
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    is_brief: bool = False
-    architecture: str = ""
-    os: str = ""
-    os_version: str = ""
-    systemd_version: str = ""
-    cpus: int = 0
-    memory_total: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ManifestEntry:
-    """One line of the manifest that we keep on a machine: a unit that we wrote there."""
-
-    name: str
-    digest: str
-    target: TargetState
-    generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What we wrote on a machine, and for which cluster; empty after a reboot (it lies under /run)."""
-
-    cluster: str = ""
-    fence: int = 0
-    entries: tuple[ManifestEntry, ...] = ()
-
-
-class Ending(enum.StrEnum):
-    """How an inactive unit came to be inactive in this boot, from systemd's job records."""
-
-    NEVER_STARTED = "never started"
-    START_FAILED = "could not be started"
-    BY_ITSELF = "ended by itself"
-    BY_REQUEST = "stopped by request"
-
-
-@dataclass(frozen=True, slots=True)
-class Detail:
-    """Asked only for what is failed or new: systemd's result words and the last log lines."""
-
-    result: str = ""
-    exit_code: str = ""
-    exit_status: int | None = None
-    load_error: str = ""
-    log: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One of our units as it was found on a machine.
-
-    ``digest`` is the SHA-1 of the file there, ``None`` when the file is gone; ``linked`` tells that
-    systemd's runtime folder points at our file; ``load``/``active``/``sub`` are systemd's words.
-    """
-
-    entry: ManifestEntry
-    digest: str | None
-    linked: bool = True
-    load: str = "loaded"
-    active: str = "inactive"
-    sub: str = "dead"
-    ending: Ending | None = None
-    detail: Detail | None = None
+    cluster: str
+    fence: int
+    who: str
 
 
 class Action(enum.StrEnum):
@@ -175,6 +88,7 @@ class Action(enum.StrEnum):
     REMOVE = "remove"
     WRITE = "write"
     LINK = "link"
+    LEASE = "lease"
     RELOAD = "reload"
     RESTART = "restart"
     START = "start"
@@ -185,57 +99,12 @@ class Action(enum.StrEnum):
 class Step:
     """One idempotent action on one machine. ``unit`` is empty for ``reload``.
 
-    ``note`` only writes the manifest line anew (target or generation changed, nothing to do).
+    ``lease`` changes how long a unit outlives our visits; ``note`` only writes the manifest line anew.
     """
 
     action: Action
     unit: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a machine answered to one step: ``ok``, or why not."""
-
-    action: Action
-    unit: str
-    ok: bool
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Reached:
-    """A machine answered. ``address`` is the one we spoke to; ``strangers`` are files in our folder
-    that we did not write; ``occupied`` maps names that we were kept from writing to the machine's own unit
-    of that name; ``seen_at`` is the controller's clock, seconds since the epoch."""
-
-    host: str
-    address: str
-    facts: Facts
-    manifest: Manifest = Manifest()
-    found: tuple[Found, ...] = ()
-    strangers: tuple[str, ...] = ()
-    occupied: Mapping[str, str] = field(default_factory=dict)
-    outcomes: tuple[Outcome, ...] = ()
-    seen_at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Unreached:
-    """A machine could not be looked at: that is a value, not an exception."""
-
-    host: str
-    failure: Failure
-    message: str = ""
-    seen_at: float = 0.0
-
-    @property
-    def why(self) -> str:
-        """The kind of failure, and the message where there is one."""
-        return f"{self.failure}: {self.message}" if self.message else str(self.failure)
-
-
-Sighting: TypeAlias = Reached | Unreached
 
 
 # ---------------------------------------------------------------- what we remember and decide
@@ -251,22 +120,27 @@ class Health(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One of our units as it was last seen on a machine: enough to show it without asking again."""
+    """One of our units as it was last seen on a machine: enough to show it without asking again, and the
+    seconds of its lease there (0: none)."""
 
     name: str
     target: TargetState
     load: str
     active: str
     sub: str
+    lease: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class MachineRecord:
     """What the store remembers of an inventory host that was seen at least once.
 
-    ``last_good`` is when it last answered, ``silent_since`` when the first of the ``missed`` silent looks in
-    a row was (``None`` without any), both in seconds since the epoch. ``lost`` stays true until the machine
-    answers again.
+    ``last_good`` is when it last answered, in seconds since the epoch, for people. What decides is counted in
+    the store's own time, which no wrong clock can move: ``silent_since`` is when the first of the ``missed``
+    silent looks in a row was (``None`` without any), ``read_at`` when the machine said its ``uptime``, and
+    ``armed_at`` when the last visit set out that may have renewed the leases there (``None``: none runs).
+    ``lost`` stays true until the machine answers again. ``way`` is how it was reached, for the day on which
+    it is no longer in the inventory.
     """
 
     host: str
@@ -280,12 +154,18 @@ class MachineRecord:
     failure: str = ""
     lost: bool = False
     seen: tuple[Seen, ...] = ()
+    uptime: float = 0.0
+    read_at: float = 0.0
+    armed_at: float | None = None
+    way: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
     """A machine as placement sees it. ``metadata`` is merged: inventory, fleet.conf and probed facts
-    (under ``fleet.``). ``occupied`` names units that cannot go there: it has its own by those names."""
+    (under ``fleet.``). ``occupied`` names units that cannot go there: it has its own by those names. One that
+    ``is_leaving`` is no longer in the inventory: it keeps no unit and gets none. ``lease`` is that of the
+    units there that do not say one, in seconds (0: none)."""
 
     id: str
     host: str
@@ -293,6 +173,8 @@ class Machine:
     metadata: Mapping[str, str] = field(default_factory=dict)
     health: Health = Health.UP
     occupied: frozenset[str] = frozenset()
+    is_leaving: bool = False
+    lease: int = 0
 
     @property
     def short_id(self) -> str:
@@ -316,12 +198,14 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One consistent reading of the store. ``revision`` grows with every commit."""
+    """One consistent reading of the store. ``revision`` grows with every commit; ``fence`` is that of the
+    controller that held the store last."""
 
     cluster: str
     revision: int = 0
     wanted: Mapping[str, Wanted] = field(default_factory=dict)
     placements: Mapping[str, Placement] = field(default_factory=dict)
+    fence: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Set
 
 from fleetssh.core.mending import RUNNING
-from fleetssh.core.model import Action, MachinePlan, Reached, Sighting, Step
+from fleetssh.core.model import Action, MachinePlan, Step
+from fleetssh.core.sighting import Reached, Sighting
 
 JOBS = frozenset({Action.STOP, Action.START, Action.RESTART})
 """Steps that are jobs of systemd: one command names all units, and one answer is about all of them."""

@@ -7,23 +7,9 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from fleetssh.core.mending import RUNNING, follow, mend, release, resting
-from fleetssh.core.model import (
-    Action,
-    Ending,
-    Found,
-    Layout,
-    Machine,
-    MachinePlan,
-    Plan,
-    Reached,
-    Sighting,
-    State,
-    Step,
-    TargetState,
-    Unreached,
-    Wanted,
-)
+from fleetssh.core.model import Action, Layout, Machine, MachinePlan, Plan, State, Step, TargetState, Wanted
 from fleetssh.core.names import glob_matches
+from fleetssh.core.sighting import Ending, Found, Reached, Sighting, Unreached
 
 ORDER = {action: place for place, action in enumerate(Action)}
 """A visit carries its steps out in the order in which the actions are declared (fleet 5.2)."""

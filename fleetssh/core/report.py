@@ -7,19 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fleetssh.core.mending import RUNNING, resting
-from fleetssh.core.model import (
-    Ending,
-    Found,
-    Health,
-    Layout,
-    Machine,
-    Reached,
-    Refusal,
-    Sighting,
-    State,
-    TargetState,
-    Wanted,
-)
+from fleetssh.core.model import Health, Layout, Machine, Refusal, State, TargetState, Wanted
+from fleetssh.core.sighting import Ending, Found, Reached, Sighting
 
 
 class Verdict(enum.StrEnum):

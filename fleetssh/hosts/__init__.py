@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from fleetssh.core.model import Unreached
+from fleetssh.core.sighting import Unreached
 from fleetssh.wire.script import Visit
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from fleetssh.core.errors import WireError
-from fleetssh.core.model import Failure, Sighting, Unreached
+from fleetssh.core.sighting import Failure, Sighting, Unreached
 from fleetssh.hosts import Answer, Carrier, Target
 from fleetssh.wire.reply import read_reply
 from fleetssh.wire.script import Visit

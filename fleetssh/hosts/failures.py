@@ -7,7 +7,7 @@ import socket
 
 import paramiko
 
-from fleetssh.core.model import Failure
+from fleetssh.core.sighting import Failure
 from fleetssh.hosts.hostkeys import UnknownHostKey
 from fleetssh.hosts.jumps import JumpHostError
 from fleetssh.hosts.logins import KeyFileError

@@ -16,7 +16,7 @@ import tenacity
 
 from fleetssh import clock
 from fleetssh.core.errors import MachineError
-from fleetssh.core.model import Failure, Unreached
+from fleetssh.core.sighting import Failure, Unreached
 from fleetssh.hosts import Answer, Target
 from fleetssh.hosts.failures import Dropped, classify
 from fleetssh.hosts.hostkeys import HostKeys, entry_name

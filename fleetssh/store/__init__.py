@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Protocol
 
 from fleetssh import clock
+from fleetssh.clock import Uptime
 from fleetssh.core.errors import StoreError, UsageError
 from fleetssh.core.model import MachineRecord, State
+
+REIGN = 1_000_000
+"""Fences between one controller and the next."""
 
 HISTORY_LIMIT = 10_000
 """Events kept: weeks of an ordinary cluster in about 2 MB, so the history can never fill a disk."""
@@ -74,12 +78,23 @@ class Store(Protocol):
         """Return at most ``limit`` of the latest events, the newest last."""
         ...
 
-    def hold(self, holder: str, wait_seconds: float) -> AbstractContextManager[None]:
-        """Be the only controller inside the ``with``; ``holder`` says who that is and what it does.
+    def hold(self, who: str, doing: str, wait_seconds: float) -> AbstractContextManager[int]:
+        """Be the only controller inside the ``with``, which is given the fence; ``who`` (``user@host``) says
+        who that is, ``doing`` what it does.
+
+        The fence is on disk before the ``with`` begins. It is the last one when this same object held the
+        store last, one more after another process of the same ``who``, and ``REIGN`` more after another
+        ``who``: two copies of one state file never catch up with each other.
 
         Waits up to ``wait_seconds``, then raises ``StoreHeld`` naming who holds it since when. The hold
         ends with the process, however that ends. Reading and committing don't need it.
         """
+        ...
+
+    def time(self, uptime: Uptime) -> float:
+        """Return the store's own time at ``uptime``, in seconds: for every caller and process it only grows,
+        at the pace of uptimes, whatever the wall clock does. Of the time between two boots of the controller
+        nothing is counted, so that an interval is never taken for longer than it was."""
         ...
 
     def close(self) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fleetssh.core.errors import WireError
-from fleetssh.core.model import (
-    Action,
+from fleetssh.core.model import Action, TargetState
+from fleetssh.core.sighting import (
     Detail,
     Ending,
     Facts,
@@ -20,7 +20,6 @@ from fleetssh.core.model import (
     Outcome,
     Reached,
     Sighting,
-    TargetState,
     Unreached,
 )
 from fleetssh.wire.script import MANIFEST_VERSION

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from fleetssh.core.model import Action, MachinePlan, Manifest, ManifestEntry, TargetState, Wanted
+from fleetssh.core.model import Action, MachinePlan, TargetState, Wanted
+from fleetssh.core.sighting import Manifest, ManifestEntry
 from fleetssh.wire import paths
 from fleetssh.wire.program import FUNCTIONS
 from fleetssh.wire.quoting import quote, words

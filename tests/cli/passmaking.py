@@ -4,26 +4,12 @@ from dataclasses import replace
 
 from fleetssh.control.result import Pass
 from fleetssh.control.survey import Survey
-from fleetssh.core.model import (
-    Action,
-    Facts,
-    Found,
-    Health,
-    Machine,
-    MachineRecord,
-    Manifest,
-    ManifestEntry,
-    Outcome,
-    Placement,
-    Reached,
-    State,
-    TargetState,
-    Wanted,
-)
+from fleetssh.core.model import Action, Health, Machine, MachineRecord, Placement, State, TargetState, Wanted
 from fleetssh.core.outcomes import done_steps
 from fleetssh.core.placement import place
 from fleetssh.core.planning import make_plan, withhold
 from fleetssh.core.requirements import read_unit
+from fleetssh.core.sighting import Facts, Found, Manifest, ManifestEntry, Outcome, Reached
 
 IDS = {"m1": "0b2e8d256ae17a74522b8dce625be8a2", "m2": "7c73a89bc94e21ac5b3b794e7c9ee034"}
 ENDING = (Action.NOTE, Action.STOP)

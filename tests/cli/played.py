@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from fleetssh.core.model import Failure, Unreached
+from fleetssh.core.sighting import Failure, Unreached
 from fleetssh.hosts import Answer, Target
 from fleetssh.wire.script import Visit
 from tests.wire.machine import Machine

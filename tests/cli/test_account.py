@@ -8,8 +8,9 @@ from fleetssh.cli.account import Account, Course, Work
 from fleetssh.cli.exits import Exit
 from fleetssh.control.commands import Change
 from fleetssh.control.unitfiles import Resolution
-from fleetssh.core.model import Action, Ending, Failure, Health, Outcome, State, Unreached, Wanted
+from fleetssh.core.model import Action, Health, State, Wanted
 from fleetssh.core.requirements import read_unit
+from fleetssh.core.sighting import Ending, Failure, Outcome, Unreached
 from tests.cli.passmaking import INACTIVE, LAUNCHED, LOADED, after, found, look, make_pass, unit
 
 A = unit("a.service")

@@ -18,7 +18,6 @@ from fleetssh.control.survey import Survey
 from fleetssh.core.errors import CommandError
 from fleetssh.core.model import (
     Action,
-    Failure,
     Health,
     Layout,
     MachinePlan,
@@ -28,8 +27,8 @@ from fleetssh.core.model import (
     Refusal,
     State,
     Step,
-    Unreached,
 )
+from fleetssh.core.sighting import Failure, Unreached
 from tests.core.world import find, reach, up, want
 
 COLUMNS = {

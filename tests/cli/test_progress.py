@@ -15,7 +15,7 @@ from fleetssh.cli import progress as shown
 from fleetssh.cli.progress import progress
 from fleetssh.control.cluster import Cluster
 from fleetssh.core.health import Patience
-from fleetssh.core.model import Facts, Failure, Reached, Unreached
+from fleetssh.core.sighting import Facts, Failure, Reached, Unreached
 from fleetssh.inventory import load_inventory
 from fleetssh.store.memory import MemoryStore
 from tests.cli.terminal import terminal

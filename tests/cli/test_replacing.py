@@ -6,7 +6,8 @@ from fleetssh.cli.replacing import changed_line, submitted_lines
 from fleetssh.control.commands import Change
 from fleetssh.control.unitfiles import Resolution
 from fleetssh.core.editing import put_units
-from fleetssh.core.model import Failure, Health, Placement, State, Unreached
+from fleetssh.core.model import Health, Placement, State
+from fleetssh.core.sighting import Failure, Unreached
 from tests.cli.passmaking import IDS, INACTIVE, LAUNCHED, LOADED, found, look, make_pass, unit
 
 A, B = unit("a.service"), unit("b.service")

@@ -15,19 +15,9 @@ from fleetssh.cli.telling import (
     work_lines,
 )
 from fleetssh.control.waiting import reports_of
-from fleetssh.core.model import (
-    Action,
-    Detail,
-    Failure,
-    Health,
-    Machine,
-    Outcome,
-    Refusal,
-    Seen,
-    Unreached,
-    Wanted,
-)
+from fleetssh.core.model import Action, Health, Machine, Refusal, Seen, Wanted
 from fleetssh.core.requirements import read_unit
+from fleetssh.core.sighting import Detail, Failure, Outcome, Unreached
 from tests.cli.passmaking import IDS, INACTIVE, LAUNCHED, LOADED, after, found, look, make_pass, unit
 
 

@@ -18,21 +18,17 @@ from fleetssh.control.result import Pass
 from fleetssh.control.survey import Survey
 from fleetssh.core.model import (
     Action,
-    Detail,
-    Failure,
     Layout,
     MachineRecord,
     Move,
-    Outcome,
     Plan,
     Refusal,
     Seen,
-    Sighting,
     State,
     Step,
     TargetState,
-    Unreached,
 )
+from fleetssh.core.sighting import Detail, Failure, Outcome, Sighting, Unreached
 from fleetssh.store import Event
 from tests.core.world import find, reach, up
 

@@ -19,7 +19,7 @@ from fleetssh.control.following import Remark, follow, go_on
 from fleetssh.control.reading import Feed, Reading
 from fleetssh.core.errors import MachineError
 from fleetssh.core.journal import Line
-from fleetssh.core.model import Unreached
+from fleetssh.core.sighting import Unreached
 from fleetssh.hosts import Answer, Target
 from fleetssh.inventory import Host
 from fleetssh.wire.journal import Ask

@@ -4,18 +4,8 @@ from dataclasses import replace
 
 from fleetssh.control.listing import MachineRow, UnitRow, machine_rows, unit_file_rows, unit_rows
 from fleetssh.control.survey import Survey
-from fleetssh.core.model import (
-    Failure,
-    Health,
-    Machine,
-    MachineRecord,
-    Placement,
-    Seen,
-    Sighting,
-    State,
-    TargetState,
-    Unreached,
-)
+from fleetssh.core.model import Health, Machine, MachineRecord, Placement, Seen, State, TargetState
+from fleetssh.core.sighting import Failure, Sighting, Unreached
 from tests.core.world import LOADED, find, reach, up, want
 
 M1, M2 = up(1, address="10.1.1.1"), up(2, address="10.1.1.2")

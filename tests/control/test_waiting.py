@@ -8,7 +8,8 @@ import pytest
 
 from fleetssh.control.result import Pass
 from fleetssh.control.waiting import needs_another_pass
-from fleetssh.core.model import Action, Failure, Health, Outcome, Unreached
+from fleetssh.core.model import Action, Health
+from fleetssh.core.sighting import Failure, Outcome, Unreached
 from tests.cli.passmaking import INACTIVE, LOADED, after, found, look, make_pass, unit
 
 A = unit("a.service")

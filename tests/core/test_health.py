@@ -7,17 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetssh.core.health import Judgement, Patience, judge
-from fleetssh.core.model import (
-    Facts,
-    Failure,
-    Health,
-    MachineRecord,
-    Reached,
-    Seen,
-    Sighting,
-    TargetState,
-    Unreached,
-)
+from fleetssh.core.model import Health, MachineRecord, Seen, TargetState
+from fleetssh.core.sighting import Facts, Failure, Reached, Sighting, Unreached
 from tests.core.world import LOADED, find, reach, up
 
 PATIENCE = Patience(looks=3, seconds=60.0)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from fleetssh.core.mending import follow, mend, release, resting
-from fleetssh.core.model import Action, Ending, Step
+from fleetssh.core.model import Action, Step
+from fleetssh.core.sighting import Ending
 from tests.core.world import INACTIVE, LAUNCHED, LOADED, find, want
 
 NAME = "a.service"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fleetssh.core.metadata import chosen, describe, merge
-from fleetssh.core.model import Facts
+from fleetssh.core.sighting import Facts
 
 GIB = 2**30
 

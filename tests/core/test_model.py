@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fleetssh.core.model import Found, Machine, ManifestEntry, TargetState
+from fleetssh.core.model import Machine, TargetState
+from fleetssh.core.sighting import Found, ManifestEntry
 
 ID = "595989bb-cbb7-49ce-8726-722d6e157b4e"
 

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from fleetssh.core.model import Action, Failure, Found, MachinePlan, Outcome, Step, Unreached
+from fleetssh.core.model import Action, MachinePlan, Step
 from fleetssh.core.outcomes import done_steps
+from fleetssh.core.sighting import Failure, Found, Outcome, Unreached
 from tests.core.world import find, reach, up
 
 M1 = up(1)

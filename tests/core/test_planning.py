@@ -8,26 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetssh.core.checking import check
-from fleetssh.core.model import (
-    Action,
-    Detail,
-    Ending,
-    Failure,
-    Found,
-    Health,
-    Layout,
-    Machine,
-    Move,
-    Plan,
-    Reached,
-    Refusal,
-    Sighting,
-    State,
-    Unreached,
-    Wanted,
-)
+from fleetssh.core.model import Action, Health, Layout, Machine, Move, Plan, Refusal, State, Wanted
 from fleetssh.core.placement import place
 from fleetssh.core.planning import describe_failure, leaving_units, make_plan, withhold
+from fleetssh.core.sighting import Detail, Ending, Failure, Found, Reached, Sighting, Unreached
 from tests.core.world import INACTIVE, LAUNCHED, LOADED, Sim, find, lay, reach, up, want
 
 M1, M2, M3 = up(1), up(2), up(3)

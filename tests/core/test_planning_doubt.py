@@ -6,24 +6,18 @@ import hashlib
 
 from fleetssh.core.model import (
     Action,
-    Facts,
-    Failure,
-    Found,
     Health,
     Layout,
     Machine,
-    Manifest,
-    ManifestEntry,
     Placement,
     Plan,
-    Reached,
     State,
     TargetState,
     Unit,
-    Unreached,
     Wanted,
 )
 from fleetssh.core.planning import make_plan
+from fleetssh.core.sighting import Facts, Failure, Found, Manifest, ManifestEntry, Reached, Unreached
 
 TEXT = b"[Service]\nExecStart=/bin/true\n"
 DIGEST = hashlib.sha1(TEXT).hexdigest()

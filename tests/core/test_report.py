@@ -4,21 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from fleetssh.core.model import (
-    Detail,
-    Ending,
-    Failure,
-    Found,
-    Health,
-    Layout,
-    Machine,
-    Refusal,
-    Sighting,
-    State,
-    Unreached,
-    Wanted,
-)
+from fleetssh.core.model import Health, Layout, Machine, Refusal, State, Wanted
 from fleetssh.core.report import DONE, UnitReport, Verdict, judge_launched, report_unit
+from fleetssh.core.sighting import Detail, Ending, Failure, Found, Sighting, Unreached
 from tests.core.world import INACTIVE, LOADED, find, lay, reach, up, want
 
 A = "a.service"

@@ -7,24 +7,10 @@ import hashlib
 
 import pytest
 
-from fleetssh.core.model import (
-    Action,
-    Ending,
-    Facts,
-    Found,
-    Layout,
-    Machine,
-    Manifest,
-    ManifestEntry,
-    Placement,
-    Reached,
-    State,
-    TargetState,
-    Unit,
-    Wanted,
-)
+from fleetssh.core.model import Action, Layout, Machine, Placement, State, TargetState, Unit, Wanted
 from fleetssh.core.planning import make_plan
 from fleetssh.core.report import Verdict, report_unit
+from fleetssh.core.sighting import Ending, Facts, Found, Manifest, ManifestEntry, Reached
 
 TEXT = b"[Service]\nExecStart=/bin/true\n"
 DIGEST = hashlib.sha1(TEXT).hexdigest()

@@ -8,23 +8,18 @@ from dataclasses import dataclass, field, replace
 
 from fleetssh.core.model import (
     Action,
-    Ending,
-    Facts,
-    Found,
     Health,
     Layout,
     Machine,
     MachinePlan,
-    Manifest,
-    ManifestEntry,
     Placement,
-    Reached,
     Requirements,
     Step,
     TargetState,
     Unit,
     Wanted,
 )
+from fleetssh.core.sighting import Ending, Facts, Found, Manifest, ManifestEntry, Reached
 
 LAUNCHED, LOADED, INACTIVE = TargetState.LAUNCHED, TargetState.LOADED, TargetState.INACTIVE
 RUNNING = ("active", "running")

@@ -8,7 +8,7 @@ import socket
 import paramiko
 import pytest
 
-from fleetssh.core.model import Failure
+from fleetssh.core.sighting import Failure
 from fleetssh.hosts.failures import Dropped, classify
 from fleetssh.hosts.hostkeys import UnknownHostKey
 

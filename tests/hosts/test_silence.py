@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from fleetssh.core.model import Failure, Unreached
+from fleetssh.core.sighting import Failure, Unreached
 from fleetssh.hosts.over_fabric import FabricCarrier
 from fleetssh.inventory import Host
 from fleetssh.wire.script import write_look

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fleetssh.core.model import Failure
+from fleetssh.core.sighting import Failure
 from tests.live.conftest import Fleet
 from tests.live.misuse import decisions, run_inside
 from tests.live.outside import kinds, main_pid, pinned, traces

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fleetssh import clock
-from fleetssh.core.model import Failure, Reached, Sighting, Unreached
+from fleetssh.core.sighting import Failure, Reached, Sighting, Unreached
 from fleetssh.hosts.crew import visit_all
 from fleetssh.hosts.over_fabric import FabricCarrier
 from fleetssh.inventory import load_inventory

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fleetssh import clock
-from fleetssh.core.model import Failure, Reached, Unreached
+from fleetssh.core.sighting import Failure, Reached, Unreached
 from fleetssh.hosts import Answer
 from fleetssh.hosts.crew import visit_all, visit_one
 from fleetssh.hosts.over_fabric import FabricCarrier

@@ -13,7 +13,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleetssh.core.model import Reached, Sighting
+from fleetssh.core.sighting import Reached, Sighting
 from fleetssh.wire.reply import read_reply
 from fleetssh.wire.script import Visit
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetssh.core.errors import WireError
-from fleetssh.core.model import Reached, Sighting, Unreached
+from fleetssh.core.sighting import Reached, Sighting, Unreached
 from fleetssh.wire.reply import read_reply
 from tests.fuzzing import LONGEST_MESSAGE, fuzz
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fleetssh.core.model import Failure
+from fleetssh.core.sighting import Failure
 from fleetssh.wire.export import Place
 from fleetssh.wire.journal import Ask, catch_up_command, follow_command, read_command
 from fleetssh.wire.remote import journal_command, status_command

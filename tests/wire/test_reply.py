@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetssh.core.errors import WireError
-from fleetssh.core.model import (
-    Action,
+from fleetssh.core.model import Action, TargetState
+from fleetssh.core.sighting import (
     Detail,
     Ending,
     Failure,
@@ -17,7 +17,6 @@ from fleetssh.core.model import (
     ManifestEntry,
     Reached,
     Sighting,
-    TargetState,
     Unreached,
 )
 from fleetssh.wire.reply import count_cpus, parse_manifest, parse_metadata, read_reply

@@ -7,17 +7,8 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
-from fleetssh.core.model import (
-    Action,
-    Detail,
-    Ending,
-    Failure,
-    Manifest,
-    Outcome,
-    Reached,
-    TargetState,
-    Unreached,
-)
+from fleetssh.core.model import Action, TargetState
+from fleetssh.core.sighting import Detail, Ending, Failure, Manifest, Outcome, Reached, Unreached
 from fleetssh.wire.reply import parse_manifest, read_reply
 from fleetssh.wire.script import UNWRITTEN, format_manifest, write_act, write_look
 from tests.wire.machine import MACHINE_ID, Machine

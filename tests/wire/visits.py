@@ -5,17 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from fleetssh.core.model import (
-    Action,
-    MachinePlan,
-    Manifest,
-    ManifestEntry,
-    Step,
-    TargetState,
-    Unit,
-    Wanted,
-)
+from fleetssh.core.model import Action, MachinePlan, Step, TargetState, Unit, Wanted
 from fleetssh.core.planning import ORDER
+from fleetssh.core.sighting import Manifest, ManifestEntry
 from fleetssh.wire.script import Visit, write_act, write_look
 
 MARK = "6b1f0c2d9e8a7b5c4d3e2f10"
