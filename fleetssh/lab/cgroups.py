@@ -78,6 +78,17 @@ def used_seconds(lab: str) -> float:
     raise LabError("this computer does not count the CPU time of control groups")
 
 
+def services_folder(lab: str, machine: str) -> Path:
+    """The folder in which a running machine's systemd keeps a group for each of its services."""
+    for hierarchy in hierarchies():
+        # Where both are mounted, the named one is what systemd finds its processes by.
+        if hierarchy.is_unified or "name=systemd" in hierarchy.options:
+            found = sorted((hierarchy.root / lab / machine).glob("**/system.slice"))
+            if found:
+                return found[0]
+    raise LabError(f"{machine} has no services: it is off, or has not booted")
+
+
 def freeze(lab: str, machine: str) -> None:
     """Stop all processes of a machine in their tracks; its kernel side still answers ARP and TCP."""
     _set_frozen(lab, machine, True)

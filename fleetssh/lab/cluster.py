@@ -166,8 +166,31 @@ class Lab:
         self._set_cable(name, Cable.ONE_WAY if one_way else Cable.CUT)
 
     def heal(self, name: str) -> None:
-        """Mend a machine's network cable."""
+        """Mend a machine's network cable, also one that loses packets."""
         self._set_cable(name, Cable.WHOLE)
+
+    def lose(self, name: str, percent: int) -> None:
+        """Have a machine's cable lose so many of a hundred packets, each way, until it is told 0, healed or
+        off."""
+        with self._machine(name) as (_, entry):
+            _require_running(entry)
+            assert entry.leader is not None
+            network.set_loss(entry.leader.pid, percent)
+
+    def isolate(self) -> None:
+        """Take this computer's own network to the machines down: they run on, and nobody hears anybody."""
+        with self._alone():
+            network.set_bridge(self._names(), up=False)
+
+    def rejoin(self) -> None:
+        """Bring this computer's own network to the machines back."""
+        with self._alone():
+            network.set_bridge(self._names(), up=True)
+
+    def services_folder(self, name: str) -> Path:
+        """Where this computer's kernel keeps the control groups of a running machine's services, one folder a
+        service: whoever has a pid in its ``cgroup.procs`` runs, whatever systemd and the network say."""
+        return cgroups.services_folder(self._names().group, name)
 
     def run_inside(
         self, name: str, argv: Sequence[str], timeout: float = INSIDE_TIMEOUT

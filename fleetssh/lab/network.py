@@ -16,6 +16,9 @@ from fleetssh.lab.naming import Names
 FIRST_MACHINE = 10
 """m1 has the subnet's address .11; .1 is the bridge, which is where the controller sits."""
 
+LOSS = "fleetssh-loss"
+"""The nftables table of a cable that loses packets."""
+
 Subnet = ipaddress.IPv4Network
 
 
@@ -121,6 +124,33 @@ def set_cable(names: Names, subnet: Subnet, number: int, leader: int, cable: Cab
     has_hole = "blackhole" in programs.run([*_inside(leader), "ip", "route", "show", "type", "blackhole"])
     if has_hole != (cable is Cable.ONE_WAY):
         _batch(_inside(leader), [f"route {'del' if has_hole else 'add'} {hole}"])
+
+    if cable is Cable.WHOLE and programs.find("nft") is not None:
+        set_loss(leader, 0)
+
+
+def set_loss(leader: int, percent: int) -> None:
+    """Drop so many of a hundred packets that come in, and of those that go out. The rules live in the
+    machine's own network namespace and end with it."""
+    if not 0 <= percent < 100:
+        raise LabError(f"a cable loses 0 to 99 % of its packets, not {percent}", hint="cut it")
+    rule = f"numgen random mod 100 < {percent} drop"
+    table = f"table netdev {LOSS}"
+    chains = "".join(
+        f'chain {hook} {{ type filter hook {hook} device "eth0" priority 0; {rule}; }}\n'
+        for hook in ("ingress", "egress")
+    )
+    # Made before it is deleted: so it may have been there or not.
+    _nft(leader, f"{table}\ndelete {table}\n" + (f"{table} {{\n{chains}}}\n" if percent else ""))
+
+
+def _nft(leader: int, text: str) -> None:
+    programs.run([*_inside(leader), "nft", "-f", "-"], text=text)
+
+
+def set_bridge(names: Names, up: bool) -> None:
+    """Take the bridge down, or bring it up with its address and route."""
+    programs.run(["ip", "link", "set", names.bridge, "up" if up else "down"])
 
 
 def remove_all(names: Names) -> None:

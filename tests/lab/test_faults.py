@@ -166,3 +166,50 @@ def test_a_machine_that_shuts_itself_down_is_off_and_unreachable(lab: Lab) -> No
     assert eventually(lambda: greeting(address(lab, "m1")) == "unreachable")
     lab.boot("m1")
     assert greeting(address(lab, "m1")) == "greeted"
+
+
+def connects(target: str, within: float) -> bool:
+    try:
+        with socket.create_connection((target, 22), timeout=within):
+            return True
+    except OSError:
+        return False
+
+
+def test_a_lossy_cable_loses_some_until_it_is_healed(lab: Lab) -> None:
+    lab.lose("m2", 50)
+    lab.lose("m2", 50)
+    tried = [connects(address(lab, "m2"), 0.2) for _ in range(40)]
+    assert {True, False} == set(tried)
+    lab.heal("m2")
+    assert all(connects(address(lab, "m2"), 0.5) for _ in range(20))
+    lab.lose("m2", 99)
+    lab.lose("m2", 0)
+    assert all(connects(address(lab, "m2"), 0.5) for _ in range(20))
+    with pytest.raises(LabError, match="0 to 99 %"):
+        lab.lose("m2", 100)
+
+
+def test_an_isolated_controller_reaches_nobody_and_the_machines_run_on(lab: Lab) -> None:
+    before = boot_id(lab, "m1")
+    lab.isolate()
+    try:
+        assert [greeting(machine.address) for machine in lab.machines()] == ["unreachable"] * 3
+        assert lab.run_inside("m1", ["systemctl", "is-active", "ssh"]).stdout == "active\n"
+    finally:
+        lab.rejoin()
+    assert [greeting(machine.address, timeout=5) for machine in lab.machines()] == ["greeted"] * 3
+    assert boot_id(lab, "m1") == before
+
+
+def test_who_runs_is_seen_from_outside(lab: Lab) -> None:
+    group = lab.services_folder("m3") / "ssh.service" / "cgroup.procs"
+    assert group.read_text().split()
+    lab.cut("m3")
+    assert group.read_text().split()
+    lab.run_inside("m3", ["systemctl", "stop", "ssh"])
+    assert not group.exists() or not group.read_text().split()
+    lab.run_inside("m3", ["systemctl", "start", "ssh"])
+    lab.kill("m3")
+    with pytest.raises(LabError, match="m3 has no services"):
+        lab.services_folder("m3")
