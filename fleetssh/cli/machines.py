@@ -82,7 +82,7 @@ def list_units(session: Session, listing: Listing[UnitRow]) -> Exit:
 def _look(session: Session) -> tuple[State, Survey]:
     state = session.store.load()
     with progress(session.cluster) as cluster:
-        return state, survey(cluster, state.cluster, deciding=False)
+        return state, survey(cluster, state, deciding=False)
 
 
 def _tell_unreached(seen: Survey) -> Exit:

@@ -22,7 +22,7 @@ from fleetssh.control.result import Pass
 from fleetssh.control.waiting import PATIENT, await_units, needs_another_pass, reports_of
 from fleetssh.core.errors import InventoryError, StoreHeld
 from fleetssh.core.model import MachineRecord, TargetState
-from fleetssh.wire.script import START_WAIT_SECONDS
+from fleetssh.core.visit import START_WAIT_SECONDS
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0

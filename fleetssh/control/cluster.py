@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from fleetssh.clock import SYSTEM, Clock
 from fleetssh.core.health import Patience
 from fleetssh.core.sighting import Sighting
 from fleetssh.hosts import Carrier
@@ -20,7 +21,8 @@ def ignore(_: Sighting) -> None:
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """One controller's hands. ``who`` names the person and program for events and locks; ``forks`` bounds
-    the machines in flight; ``watch`` is told of every sighting as it comes back."""
+    the machines in flight; ``watch`` is told of every sighting as it comes back; ``believe_silence`` is for
+    catastrophes: many machines that go silent together are then taken to be lost."""
 
     inventory: Inventory
     store: Store
@@ -29,6 +31,17 @@ class Cluster:
     patience: Patience
     forks: int = FORKS
     watch: Callable[[Sighting], None] = ignore
+    clock: Clock = SYSTEM
+    believe_silence: bool = False
+
+    @property
+    def controller(self) -> str:
+        """The part of ``who`` by which machines know this controller: ``user@host``."""
+        return self.who.partition(" ")[0]
+
+    def time(self) -> float:
+        """The store's time now: what decides, in seconds, and no wrong clock moves it."""
+        return self.store.time(self.clock.uptime())
 
     def watched(self, sightings: Iterable[Sighting]) -> Iterator[Sighting]:
         """The same sightings, each told to ``watch`` as it comes."""

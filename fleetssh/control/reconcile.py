@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from fleetssh import clock
 from fleetssh.control.chronicle import health_events, move_events, news, pass_events
 from fleetssh.control.cluster import Cluster
 from fleetssh.control.result import Pass
-from fleetssh.control.survey import Survey, new_mark, survey
+from fleetssh.control.survey import survey
+from fleetssh.control.visiting import Errands
 from fleetssh.core.checking import check
 from fleetssh.core.errors import FleetError, StoreConflict
 from fleetssh.core.health import judge
-from fleetssh.core.model import MachinePlan, MachineRecord, State, Step
+from fleetssh.core.model import MachinePlan, MachineRecord, Step
 from fleetssh.core.outcomes import done_steps
 from fleetssh.core.placement import place
 from fleetssh.core.planning import leaving_units, make_plan, withhold
 from fleetssh.core.sighting import Outcome, Reached, Sighting
-from fleetssh.hosts.crew import ACT_SECONDS, visit_all
+from fleetssh.core.visit import START_WAIT_SECONDS, Order
+from fleetssh.hosts.crew import ACT_SECONDS
 from fleetssh.store import Event
-from fleetssh.wire.script import START_WAIT_SECONDS, write_act
 
 COMMIT_TRIES = 3
 """Passes begun anew because somebody committed in between; a fourth conflict in a row is a defect."""
 
 
-def plan_pass(cluster: Cluster, retry: frozenset[str] = frozenset()) -> Pass:
-    """Steps 1 to 6 of a pass: everything but touching. Raises FleetError when the plan contradicts itself."""
+def plan_pass(cluster: Cluster, retry: frozenset[str] = frozenset(), *, fence: int | None = None) -> Pass:
+    """Steps 1 to 6 of a pass: everything but touching. Raises FleetError when the plan contradicts itself.
+
+    ``fence`` is that of the store's hold when the pass goes on; without one the machines only look.
+    """
     state = cluster.store.load()
-    seen = survey(cluster, state.cluster)
+    seen = survey(cluster, state, fence)
     known = {record.machine_id: host for host, record in seen.stored.items()}
     layout = place(state.wanted, seen.machines, state.placements, known)
     plan = make_plan(state, layout, seen.machines, seen.sightings, retry, seen.in_doubt())
@@ -43,16 +46,21 @@ def plan_pass(cluster: Cluster, retry: frozenset[str] = frozenset()) -> Pass:
 
 
 def run_pass(
-    cluster: Cluster, retry: frozenset[str] = frozenset(), *, wait_seconds: int = START_WAIT_SECONDS
+    cluster: Cluster,
+    fence: int,
+    retry: frozenset[str] = frozenset(),
+    *,
+    wait_seconds: int = START_WAIT_SECONDS,
 ) -> Pass:
-    """A whole pass. A commit that somebody else overtook drops everything and begins anew.
+    """A whole pass, by the right of the store's hold, which gave the ``fence``. A commit that somebody else
+    overtook drops everything and begins anew.
 
     A visit waits for systemd's start jobs up to ``wait_seconds``, not at all with 0. Raises StoreError,
     InventoryError, FleetError; machines that fail are values in the result.
     """
     for attempt in range(1, COMMIT_TRIES + 1):
-        began = clock.monotonic()
-        planned = plan_pass(cluster, retry)
+        began = cluster.clock.monotonic()
+        planned = plan_pass(cluster, retry, fence=fence)
         try:
             return _carry_out(cluster, planned, wait_seconds, began)
         except StoreConflict:
@@ -63,11 +71,13 @@ def run_pass(
 
 def _carry_out(cluster: Cluster, planned: Pass, wait_seconds: int, began: float) -> Pass:
     state, layout = planned.state, planned.plan.layout
-    events = health_events(cluster.who, planned.survey.stored, planned.records, clock.now())
+    events = health_events(cluster.who, planned.survey.stored, planned.records, cluster.clock.now())
     if layout.moves:
-        events += move_events(cluster.who, layout.moves, clock.now())
+        events += move_events(cluster.who, layout.moves, cluster.clock.now())
         state, events = cluster.store.commit(replace(state, placements=layout.placements), events), ()
-    work = _Work(cluster, state, dict(planned.sightings), wait_seconds)
+    work = _Work(
+        cluster, planned.survey.errands, dict(planned.sightings), dict(planned.records), wait_seconds
+    )
     *earlier, last = planned.plan.waves or ((),)
     for wave in earlier:
         work.act(wave)
@@ -77,13 +87,13 @@ def _carry_out(cluster: Cluster, planned: Pass, wait_seconds: int, began: float)
         planned,
         state=state,
         sightings=work.sightings,
-        records=_newest(cluster, planned.survey, work),
+        records=work.newest(),
         done=tuple(work.done),
         troubles=tuple(work.troubles),
         withheld=frozenset(work.held),
         acted=True,
     )
-    events += pass_events(cluster.who, done, clock.monotonic() - began, clock.now())
+    events += pass_events(cluster.who, done, cluster.clock.monotonic() - began, cluster.clock.now())
     _remember(cluster, done, events)
     return done
 
@@ -93,8 +103,9 @@ class _Work:
     """The acting half of a pass: what was sent, what came back."""
 
     cluster: Cluster
-    state: State
+    errands: Errands
     sightings: dict[str, Sighting]
+    records: dict[str, MachineRecord]
     wait_seconds: int
     done: list[tuple[str, Step]] = field(default_factory=list)
     troubles: list[tuple[str, Outcome]] = field(default_factory=list)
@@ -104,30 +115,32 @@ class _Work:
     def act(self, wave: Sequence[MachinePlan]) -> None:
         """Visits just the machines that have steps; their replies already hold the new look."""
         todo = {plan.host: plan for plan in withhold(wave, frozenset(self.held))}
-        targets = {host.name: host for host in self.cluster.inventory.hosts}
-        visits = []
-        for host, plan in sorted(todo.items()):
-            seen = self.sightings[host]
-            if isinstance(seen, Reached) and host not in self.stuck:
-                become = targets[host].become
-                visit = write_act(
-                    new_mark(),
-                    plan,
-                    seen.manifest,
-                    self.state.cluster,
-                    become=become,
-                    wait_seconds=self.wait_seconds,
-                    known_boot=seen.facts.boot_id,
-                )
-                visits.append((targets[host], visit))
-        answers = visit_all(
-            self.cluster.carrier, visits, clock.now, deadline_seconds=ACT_SECONDS, forks=self.cluster.forks
-        )
-        for sighting in sorted(self.cluster.watched(answers), key=lambda sighting: sighting.host):
-            self.sightings[sighting.host] = sighting
-            self.done += [(sighting.host, step) for step in done_steps(todo[sighting.host], sighting)]
+        seen = {
+            host: sighting
+            for host in todo
+            if isinstance(sighting := self.sightings[host], Reached) and host not in self.stuck
+        }
+        self._arm(todo[host] for host in seen)
+        orders = {host: Order(todo[host], seen[host].manifest, self.wait_seconds) for host in seen}
+        for host, sighting in sorted(self.errands.act(orders, seen, ACT_SECONDS).items()):
+            self.sightings[host] = sighting
+            self.done += [(host, step) for step in done_steps(todo[host], sighting)]
             if isinstance(sighting, Reached):
-                self.troubles += [(sighting.host, o) for o in sighting.outcomes if not o.ok]
+                self.troubles += [(host, o) for o in sighting.outcomes if not o.ok]
+
+    def _arm(self, plans: Iterable[MachinePlan]) -> None:
+        """Writes down, before they set out, that these visits may begin leases."""
+        at = self.cluster.time()
+        armed = {p.host: replace(self.records[p.host], armed_at=at) for p in plans if p.leases}
+        self.cluster.store.remember(armed.values())
+        self.records |= armed
+        self.errands = self.errands.knowing(armed)
+
+    def newest(self) -> Mapping[str, MachineRecord]:
+        """What is known of the machines, of the acted-on ones as they were after acting."""
+        reached = {host: s for host, s in self.sightings.items() if isinstance(s, Reached)}
+        judged = judge(self.records, reached, self.cluster.patience).records
+        return {**self.records, **{h: replace(r, way=self.records[h].way) for h, r in judged.items()}}
 
     def hold(self, wave: Sequence[MachinePlan]) -> None:
         """Keeps back what a machine was told to let go of and was not seen to have let go of (rule 5), and
@@ -144,18 +157,15 @@ def _not_gone(units: frozenset[str], sighting: Sighting) -> frozenset[str]:
     return units
 
 
-def _newest(cluster: Cluster, seen: Survey, work: _Work) -> Mapping[str, MachineRecord]:
-    """What is known of the machines, of the acted-on ones as they were after acting."""
-    return {**seen.records, **judge(seen.records, _reached(work.sightings), cluster.patience).records}
-
-
 def _remember(cluster: Cluster, done: Pass, events: Sequence[Event]) -> None:
     """Writes down what is known of the machines, and what happened unless it is no news."""
     names = {host.name for host in cluster.inventory.hosts}
-    forgotten = [name for name in done.survey.stored if name not in names]
+    kept = {name: record for name, record in done.records.items() if name in names or _may_run(record)}
+    forgotten = [name for name in done.survey.stored if name not in kept]
     told = news(events, cluster.store.history(len(events))) if events else ()
-    cluster.store.remember(done.records.values(), forgotten, told)
+    cluster.store.remember(kept.values(), forgotten, told)
 
 
-def _reached(sightings: Mapping[str, Sighting]) -> dict[str, Sighting]:
-    return {host: s for host, s in sightings.items() if isinstance(s, Reached)}
+def _may_run(record: MachineRecord) -> bool:
+    """Whether a machine that has left the inventory has to be visited again: it may run units of ours."""
+    return bool(record.seen) and not record.lost

@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
-from fleetssh import clock
 from fleetssh.control.cluster import Cluster
+from fleetssh.control.visiting import Errands
 from fleetssh.core.errors import InventoryError
 from fleetssh.core.health import judge
 from fleetssh.core.metadata import merge
-from fleetssh.core.model import Health, Machine, MachineRecord, TargetState
+from fleetssh.core.model import Claim, Health, Machine, MachineRecord, State, TargetState
 from fleetssh.core.sighting import Failure, Reached, Sighting, Unreached
+from fleetssh.core.visit import Visit
 from fleetssh.hosts.crew import visit_all
-from fleetssh.inventory import Inventory
-from fleetssh.wire.script import write_look
-
-MARK_BYTES = 12
-"""Randomness in a visit's frame mark: nothing that a machine prints can imitate it."""
+from fleetssh.inventory import Host, Inventory
+from fleetssh.inventory.ways import host_of, way_of
 
 NEVER = sys.maxsize
 """More looks than anybody takes."""
-
-NOTHING_KNOWN: Mapping[str, MachineRecord] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
     """What is known of the machines after one look at each: sightings and records by inventory host name,
     the machines as placement sees them (sorted by id), an alarm when too many went silent together,
-    and what the store remembered before, of hosts that have left the inventory too."""
+    and what the store remembered before, of hosts that have left the inventory too. ``errands`` can visit the
+    machines again."""
 
     sightings: Mapping[str, Sighting]
     records: Mapping[str, MachineRecord]
     machines: tuple[Machine, ...]
+    errands: Errands
     alarm: str = ""
     stored: Mapping[str, MachineRecord] = field(default_factory=dict)
 
@@ -54,87 +50,120 @@ class Survey:
         }
 
 
-def boot_of(records: Mapping[str, MachineRecord], host: str) -> str:
-    """The boot in which a machine was last seen; empty for one that never was."""
-    record = records.get(host)
-    return record.boot_id if record else ""
-
-
-def new_mark() -> str:
-    """A frame mark for one visit."""
-    return secrets.token_hex(MARK_BYTES)
-
-
-def look_at(
-    cluster: Cluster, hosts: Iterable[str] | None = None, records: Mapping[str, MachineRecord] = NOTHING_KNOWN
-) -> dict[str, Sighting]:
-    """One look at each of ``hosts`` (all of the inventory without it), by host name: one round trip each.
-
-    A machine that is still in the boot of its record says only what may have changed since.
-    """
-    chosen = None if hosts is None else set(hosts)
-    visits = (
-        (host, write_look(new_mark(), become=host.become, known_boot=boot_of(records, host.name)))
-        for host in cluster.inventory.hosts
-        if chosen is None or host.name in chosen
-    )
-    seen = visit_all(cluster.carrier, visits, clock.now, forks=cluster.forks)
+def look_at(cluster: Cluster, hosts: Iterable[str]) -> dict[str, Sighting]:
+    """One look at each of the inventory's ``hosts``, by name: one round trip each, and nothing is decided."""
+    chosen = set(hosts)
+    visits = [(host, Visit()) for host in cluster.inventory.hosts if host.name in chosen]
+    seen = visit_all(cluster.carrier, visits, forks=cluster.forks)
     return {sighting.host: sighting for sighting in cluster.watched(seen)}
 
 
-def survey(cluster: Cluster, cluster_id: str, *, deciding: bool = True) -> Survey:
-    """Looks at every machine, then judges health over the remembered looks. Writes nothing.
+def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding: bool = True) -> Survey:
+    """Looks at every machine, then judges health over the remembered looks.
 
+    With the ``fence`` of the store's hold the looks come with a claim, as those of a pass do: machines
+    remember it, and renew their leases, which the store learns before they set out. Else nothing is written.
     Without ``deciding`` no machine becomes lost: only a pass gives one up, because it also moves its units.
     Raises InventoryError when two hosts turn out to be one machine: placing anything would be guessing.
     """
     stored = cluster.store.machines()
-    looks = look_at(cluster, records=stored)
-    sightings = {host: _not_foreign(s, cluster_id) for host, s in looks.items()}
-    _refuse_twins(cluster.inventory, sightings)
-    known = {host.name for host in cluster.inventory.hosts}
-    remembered = {name: record for name, record in stored.items() if name in known}
+    hosts = _hosts(cluster.inventory, stored)
+    claim = None if fence is None else Claim(state.cluster, fence, cluster.controller)
+    records = {name: record for name, record in stored.items() if name in hosts}
+    if claim:
+        records |= _arm(cluster, records)
+    errands = Errands(cluster, claim, hosts, records)
+    looks = errands.look({})
+    looks |= errands.renew(looks)
+    records |= _disarm(stored, looks)
+    _refuse_twins(cluster.inventory, looks)
+    sightings = {host: _if_ours(sighting, state, claim) for host, sighting in looks.items()}
     patience = cluster.patience if deciding else replace(cluster.patience, looks=NEVER)
-    judgement = judge(remembered, sightings, patience)
-    metadata = {host.name: host.metadata for host in cluster.inventory.hosts}
+    judgement = judge(records, sightings, patience)
+    judged = {name: replace(record, way=way_of(hosts[name])) for name, record in judgement.records.items()}
+    in_inventory = {host.name: host for host in cluster.inventory.hosts}
     machines = [
         Machine(
             id=record.machine_id,
-            host=host,
+            host=name,
             address=record.address,
-            metadata=merge(record.metadata, metadata[host]),
-            health=judgement.health[host],
-            occupied=_occupied(sightings[host]),
+            metadata=merge(record.metadata, hosts[name].metadata),
+            health=judgement.health[name],
+            occupied=_occupied(sightings[name]),
+            is_leaving=name not in in_inventory,
         )
-        for host, record in judgement.records.items()
+        for name, record in judged.items()
     ]
     machines.sort(key=lambda machine: machine.id)
-    return Survey(sightings, judgement.records, tuple(machines), judgement.alarm, stored)
+    return Survey(sightings, judged, tuple(machines), errands.knowing(judged), judgement.alarm, stored)
+
+
+def _hosts(inventory: Inventory, stored: Mapping[str, MachineRecord]) -> dict[str, Host]:
+    """The inventory's hosts, and those that have left it and may still run something of ours."""
+    hosts = {host.name: host for host in inventory.hosts}
+    for name, record in stored.items():
+        host = host_of(name, record.way)
+        if name not in hosts and host is not None and not record.lost:
+            hosts[name] = host
+    return hosts
+
+
+def _arm(cluster: Cluster, records: Mapping[str, MachineRecord]) -> dict[str, MachineRecord]:
+    """Writes down, before they set out, that looks may renew the leases of machines that have any."""
+    at = cluster.time()
+    armed = {
+        name: replace(record, armed_at=at)
+        for name, record in records.items()
+        if record.armed_at is not None or any(seen.lease for seen in record.seen)
+    }
+    cluster.store.remember(armed.values())
+    return armed
+
+
+def _disarm(stored: Mapping[str, MachineRecord], looks: Mapping[str, Sighting]) -> dict[str, MachineRecord]:
+    """The records of those that surely got nothing, as they were before."""
+    return {
+        name: stored[name]
+        for name, sighting in looks.items()
+        if name in stored and isinstance(sighting, Unreached) and not sighting.sent
+    }
 
 
 def _occupied(sighting: Sighting) -> frozenset[str]:
     return frozenset(sighting.occupied) if isinstance(sighting, Reached) else frozenset()
 
 
-def _not_foreign(sighting: Sighting, cluster_id: str) -> Sighting:
-    if (
-        isinstance(sighting, Reached)
-        and sighting.manifest.cluster != cluster_id
-        and any(entry.target is not TargetState.INACTIVE for entry in sighting.manifest.entries)
+def _if_ours(sighting: Sighting, state: State, claim: Claim | None) -> Sighting:
+    """The sighting, unless its machine belongs to another cluster or obeys another controller."""
+    if not isinstance(sighting, Reached):
+        return sighting
+    owner, holder = sighting.manifest.cluster, sighting.holder
+    if owner != state.cluster and any(
+        entry.target is not TargetState.INACTIVE for entry in sighting.manifest.entries
     ):
         text = (
-            f"it runs units of cluster {sighting.manifest.cluster[:8]}..., this is {cluster_id[:8]}...; "
-            "use that cluster's state file, or reboot the machine to forget them"
+            f"it runs units of cluster {owner[:8]}..., this is {state.cluster[:8]}...; "
+            "use that cluster's state file, or take the machine over with 'fleetssh adopt'"
         )
-        return Unreached(sighting.host, Failure.FOREIGN, text, sighting.seen_at)
+        return Unreached(sighting.host, Failure.FOREIGN, text, sighting.seen_at, sent=True)
+    if holder and holder.cluster == state.cluster and _is_worse(claim, state, holder):
+        text = f"{holder.who} (fence {holder.fence}, this is {claim.fence if claim else state.fence}); "
+        text += "'fleetssh adopt' takes it over"
+        return Unreached(sighting.host, Failure.FENCED, text, sighting.seen_at, sent=True)
     return sighting
+
+
+def _is_worse(claim: Claim | None, state: State, holder: Claim) -> bool:
+    if claim is None:
+        return holder.fence > state.fence
+    return (holder.fence, holder.who) != (claim.fence, claim.who) and holder.fence >= claim.fence
 
 
 def _refuse_twins(inventory: Inventory, sightings: Mapping[str, Sighting]) -> None:
     owners: dict[str, str] = {}
     places = {host.name: host.where for host in inventory.hosts}
     for host, sighting in sorted(sightings.items()):
-        if not isinstance(sighting, Reached):
+        if not isinstance(sighting, Reached) or host not in places:
             continue
         other = owners.setdefault(sighting.facts.machine_id, host)
         if other != host:

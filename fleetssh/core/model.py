@@ -74,11 +74,13 @@ class Wanted:
 @dataclass(frozen=True, slots=True)
 class Claim:
     """By whose right a visit comes: which cluster's, and which controller's (``user@host``). ``fence`` grows
-    with every change of controllers, and a machine refuses a smaller one than it has seen."""
+    with every change of controllers, and a machine refuses a smaller one than it has seen. ``over`` names
+    another cluster whose machine may be taken over, units and all."""
 
     cluster: str
     fence: int
     who: str
+    over: str = ""
 
 
 class Action(enum.StrEnum):
@@ -243,12 +245,14 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class MachinePlan:
-    """The ordered steps for one machine. ``units`` holds the wanted units among those that the steps name."""
+    """The ordered steps for one machine. ``units`` holds the wanted units among those that the steps name;
+    ``leases`` the seconds of every lease that is to run there when the steps are done, by unit."""
 
     host: str
     machine: str
     steps: tuple[Step, ...]
     units: Mapping[str, Wanted] = field(default_factory=dict)
+    leases: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,8 @@ class Reached:
     """A machine answered. ``address`` is the one we spoke to; ``strangers`` are files in our folder
     that we did not write; ``occupied`` maps names that we were kept from writing to the machine's own unit
     of that name; ``holder`` is whose visits the machine obeys; ``opinions`` says what it met at the SSH ports
-    that it was asked to try, by host; ``leases`` are the seconds of the leases that still run there;
+    that it was asked to try, by host; ``leases`` are the seconds of the leases that still run there, and
+    ``is_late`` tells that the visit came too late to renew them;
     ``seen_at`` is the controller's clock, seconds since the epoch."""
 
     host: str
@@ -153,6 +154,7 @@ class Reached:
     holder: Claim | None = None
     opinions: Mapping[str, Opinion] = field(default_factory=dict)
     leases: frozenset[int] = frozenset()
+    is_late: bool = False
     seen_at: float = 0.0
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
-from fleetssh.core.sighting import Unreached
-from fleetssh.wire.script import Visit
+from fleetssh.core.sighting import Sighting
+from fleetssh.core.visit import Visit
 
 
 class Target(Protocol):
@@ -42,22 +41,15 @@ class Target(Protocol):
         """Whether the visit runs through ``sudo -n``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back of one command: bytes, exit status (``None`` when the session broke off) and the
-    numeric address that was spoken to."""
-
-    output: bytes
-    error: bytes
-    status: int | None
-    peer: str
-
-
 class Carrier(Protocol):
     """Carries visits. Safe to use from several threads, for different machines at a time."""
 
-    def carry(self, target: Target, visit: Visit, deadline_seconds: float) -> Answer | Unreached:
-        """Sends one visit and brings its answer; every failure to do so is a value."""
+    def visit(self, target: Target, visit: Visit, deadline_seconds: float) -> Sighting:
+        """Makes one visit, which has to be over within ``deadline_seconds``; a machine that fails is a value,
+        not an exception."""
+
+    def fallen(self) -> frozenset[str]:
+        """The targets, by name, whose kept connection has gone silent or broken off since it was last used."""
 
     def stream(
         self,

@@ -30,7 +30,7 @@ class Dropped(Exception):
 def classify(error: Exception) -> tuple[Failure, str]:
     """The kind and a short text for a person."""
     if isinstance(error, Dropped | ConnectionResetError | EOFError):
-        return Failure.REFUSED, "sshd closed the connection before it answered"
+        return Failure.STALLED, "sshd closed the connection before it answered"
     if isinstance(error, KeyFileError):
         return Failure.LOCAL, str(error)
     if isinstance(error, JumpHostError):
@@ -53,9 +53,9 @@ def _classify_ssh(error: paramiko.SSHException, text: str) -> tuple[Failure, str
         case paramiko.ChannelException() if error.code == CONNECT_FAILED:
             return Failure.REFUSED, "its jump host could not connect to it"
         case _ if text.startswith(STALLS):
-            return Failure.TIMEOUT, "connected, but it stopped answering"
+            return Failure.STALLED, "sshd stopped answering"
         case _ if "banner" in text:
-            return Failure.TIMEOUT, "connected, but sshd never said hello"
+            return Failure.STALLED, "sshd never said hello"
         case paramiko.AuthenticationException():
             return Failure.LOGIN, text or "no key was accepted"
         case _ if "No authentication methods" in text:

@@ -16,14 +16,16 @@ import tenacity
 
 from fleetssh import clock
 from fleetssh.core.errors import MachineError
-from fleetssh.core.sighting import Failure, Unreached
-from fleetssh.hosts import Answer, Target
+from fleetssh.core.sighting import Failure, Sighting, Unreached
+from fleetssh.core.visit import Visit
+from fleetssh.hosts import Target
+from fleetssh.hosts.conversation import Answer, converse
 from fleetssh.hosts.failures import Dropped, classify
 from fleetssh.hosts.hostkeys import HostKeys, entry_name
 from fleetssh.hosts.jumps import JumpHosts
 from fleetssh.hosts.logins import Logins, handshake_limits
 from fleetssh.wire.reply import MAX_REPLY_BYTES
-from fleetssh.wire.script import Visit
+from fleetssh.wire.script import Script
 
 CONNECT_SECONDS = 5.0
 """TCP and SSH handshake of a machine that is well take 0.1 s; a pass must not wait longer for a dead one."""
@@ -54,9 +56,19 @@ class FabricCarrier:
         self._connections: dict[str, fabric.Connection] = {}
         self._lock = threading.Lock()
 
-    def carry(self, target: Target, visit: Visit, deadline_seconds: float) -> Answer | Unreached:
-        """See Carrier.carry. A kept connection that turns out dead is replaced once, before anything was
-        sent on it."""
+    def visit(self, target: Target, visit: Visit, deadline_seconds: float) -> Sighting:
+        """See Carrier.visit."""
+        return converse(self.carry, target, visit, deadline_seconds)
+
+    def fallen(self) -> frozenset[str]:
+        """See Carrier.fallen."""
+        with self._lock:
+            kept = dict(self._connections)
+        return frozenset(name for name, connection in kept.items() if not connection.is_connected)
+
+    def carry(self, target: Target, script: Script, deadline_seconds: float) -> Answer | Unreached:
+        """Sends one program and brings its answer; every failure to do so is a value. A kept connection that
+        turns out dead is replaced once, before anything was sent on it."""
         try:
             channel, peer = self._open_channel(target)
         except Exception as error:
@@ -65,11 +77,11 @@ class FabricCarrier:
             return Unreached(target.name, failure, text)
         try:
             with _closing(channel):
-                return self._converse(channel, peer, visit, deadline_seconds)
+                return self._exchange(channel, peer, script, deadline_seconds)
         except Exception as error:
             self._drop(target.name)
             # It let us in, so it is not silent, whatever kept it from answering.
-            return Unreached(target.name, Failure.HALF, classify(error)[1])
+            return Unreached(target.name, Failure.HALF, classify(error)[1], sent=True)
 
     def stream(
         self,
@@ -126,14 +138,14 @@ class FabricCarrier:
 
     # ------------------------------------------------------------ one conversation
 
-    def _converse(
-        self, channel: paramiko.Channel, peer: str, visit: Visit, deadline_seconds: float
+    def _exchange(
+        self, channel: paramiko.Channel, peer: str, script: Script, deadline_seconds: float
     ) -> Answer:
         deadline = clock.monotonic() + deadline_seconds
         channel.settimeout(deadline_seconds)
-        channel.exec_command(visit.command)
+        channel.exec_command(script.command)
         try:
-            channel.sendall(visit.program)
+            channel.sendall(script.program)
             channel.shutdown_write()
         except TimeoutError:
             raise

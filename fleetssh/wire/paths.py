@@ -8,6 +8,7 @@ FLEET = "/run/fleet"
 UNITS = f"{FLEET}/units"
 MANIFEST = f"{FLEET}/manifest"
 LOCK = f"{FLEET}/lock"
+HOLDER = f"{FLEET}/holder"
 LINKS = "/run/systemd/system"
 CONF = "/etc/fleet/fleet.conf"
 

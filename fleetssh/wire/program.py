@@ -21,6 +21,9 @@ LOG_BYTES = 1000
 MAX_JOB_RECORDS = 400
 """Job records read to learn how idle units ended; bounds the reply when a timer fires often."""
 
+PROBE_SECONDS = 2
+"""How long a machine tries the SSH ports of others: two packets may be lost, and a pass waits for it."""
+
 LOCK_WAIT_SECONDS = 40
 """How long a visit waits for another one on the same machine before it gives up: longer than that may wait
 for systemd's jobs."""
@@ -45,6 +48,7 @@ first() {{ v=; [ -r "$1" ] && IFS= read -r v <"$1"; say "$2=$v"; }}
 # What stays true until the next boot is not said again to who knows this boot.
 facts() {{
   tell facts
+  first /proc/uptime uptime; now=${{v%%.*}}
   first /etc/machine-id machine_id
   first /proc/sys/kernel/random/boot_id boot_id; boot=$v
   [ -d /run/systemd/system ] && say systemd=yes
@@ -128,7 +132,57 @@ details() {{
   done
 }}
 
-look() {{ facts; read_manifest; guard occupied $blocked; files; states; endings; details; }}
+look() {{
+  facts; read_manifest; read_holder
+  [ -z "$cluster" ] || obey
+  tell holder; say "$held"
+  [ -z "$cluster" ] || in_time || tell late
+  guard occupied $blocked; files; states; endings; details
+  [ -z "$probes" ] || try_ports $probes
+}}
+
+# ---- whose visits this machine obeys: the claim is in cluster, fence, who and, for adopting, over
+
+# Sets held (CLUSTER FENCE WHO) and its parts
+read_holder() {{
+  held=; [ -r {paths.HOLDER} ] && IFS= read -r held <{paths.HOLDER}
+  held_cluster=${{held%% *}}; held_who=${{held#* * }}; held_fence=${{held#* }}; held_fence=${{held_fence%% *}}
+  case $held_fence in ''|*[!0-9]*) held_fence=0 ;; esac
+}}
+
+# Remembers a claim that is better than what the machine knows; false, and says in refused why, for a worse one
+obey() {{
+  refused=; owner=${{manifest#fleetssh * }}; owner=${{owner%% *}}
+  case $manifest in *"$nl"launched\ *|*"$nl"loaded\ *) ;; *) owner= ;; esac
+  if [ -n "$owner" ] && [ "$owner" != "$cluster" ] && [ "$owner" != "$over" ]; then
+    refused="foreign it runs units of cluster $owner"; return 1
+  fi
+  if [ "$held_cluster" = "$cluster" ]; then
+    [ "$fence" -eq "$held_fence" ] && [ "$who" = "$held_who" ] && return
+    if [ "$fence" -le "$held_fence" ]; then
+      refused="fenced $held_who holds it (fence $held_fence, this is $fence)"; return 1
+    fi
+  fi
+  mkdir -p -m 0755 {paths.FLEET} && printf '%s\n' "$cluster $fence $who" >{paths.HOLDER}.new &&
+    mv -f {paths.HOLDER}.new {paths.HOLDER} && held="$cluster $fence $who"
+}}
+
+# A visit that lay on its way for long may have been overtaken by what was decided since.
+in_time() {{ IFS=' .' read -r now _ </proc/uptime; [ "$now" -le "$valid" ]; }}
+
+# try_ports NAME ADDRESS PORT...: what answers there? The kernel would try to connect for minutes.
+try_ports() {{
+  tell opinions; names="$*"
+  while [ $# -gt 0 ]; do say "$1 asked"; shift 3; done
+  command -v bash >/dev/null || {{ say "- none"; return; }}
+  say "$(timeout {PROBE_SECONDS} bash -c '
+    while [ $# -gt 0 ]; do
+      {{ exec 3<>"/dev/tcp/$2/$3" && echo "$1 connected" && read -r hello <&3 &&
+        case $hello in SSH-*) echo "$1 hello";; esac; }} 2>/dev/null &
+      shift 3
+    done
+    wait' - $names)"
+}}
 
 # ---- acting; each prints an outcome section: action, exit status, then what the command said
 outcome() {{ tell outcome "$1" "$2"; say "$3"; }}
@@ -145,7 +199,8 @@ unwritable() {{
   esac
 }}
 
-# prepare CLUSTER MANIFEST: the lock, and nothing that was planned for another manifest than the machine's
+# prepare MANIFEST: the lock, a claim that is good enough, and nothing that was planned for another manifest
+# than the machine's
 prepare() {{
   said=$(mkdir -p -m 0755 {paths.FLEET} {paths.UNITS} 2>&1) || {{ unwritable "$said"; return 1; }}
   # Tried in a subshell first: a shell whose own exec cannot open a file ends at once.
@@ -156,13 +211,10 @@ prepare() {{
   fi
   # Who waited long for the lock may have nobody left to work for: then this ends the program.
   tell locked; flush || exit
-  read_manifest
-  holder=${{manifest#fleetssh * }}; holder=${{holder%% *}}
-  case $manifest in *"$nl"launched\ *|*"$nl"loaded\ *) ;; *) holder= ;; esac
-  if [ -n "$holder" ] && [ "$holder" != "$1" ]; then
-    trouble foreign "it runs units of cluster $holder"; return 1
-  fi
-  if [ "$manifest" != "$2" ]; then
+  read_manifest; read_holder
+  obey || {{ trouble "${{refused%% *}}" "${{refused#* }}"; return 1; }}
+  in_time || {{ trouble late "it lay on its way for too long; the next pass goes on"; return 1; }}
+  if [ "$manifest" != "$1" ]; then
     trouble changed "it was visited by another or booted anew since it was looked at; the next pass goes on"
     return 1
   fi

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fleetssh.core.errors import WireError
-from fleetssh.core.model import Action, TargetState
+from fleetssh.core.model import Action, Claim, TargetState
 from fleetssh.core.sighting import (
     Detail,
     Ending,
@@ -17,6 +18,7 @@ from fleetssh.core.sighting import (
     Found,
     Manifest,
     ManifestEntry,
+    Opinion,
     Outcome,
     Reached,
     Sighting,
@@ -43,6 +45,13 @@ TROUBLES: Mapping[str, Failure] = {
     "disk-full": Failure.DISK_FULL,
     "busy": Failure.BUSY,
     "foreign": Failure.FOREIGN,
+    "fenced": Failure.FENCED,
+}
+
+OPINIONS: Mapping[str, Opinion] = {
+    "asked": Opinion.NOTHING,
+    "connected": Opinion.CONNECTED,
+    "hello": Opinion.HELLO,
 }
 
 
@@ -102,6 +111,10 @@ def read_reply(host: str, address: str, mark: str, output: bytes, seen_at: float
         strangers=tuple(sorted(set(digests) - ours)),
         occupied=dict(_occupied(sections)),
         outcomes=tuple(_outcomes(sections)),
+        holder=_holder(named.get("holder", ())),
+        opinions=_opinions(named.get("opinions", ())),
+        leases=frozenset(filter(None, map(_whole, named.get("leases", ())))),
+        is_late="late" in named,
         seen_at=seen_at,
     )
 
@@ -133,6 +146,7 @@ def _facts(named: Mapping[str, tuple[str, ...]]) -> Facts:
         machine_id=plain.get("machine_id", ""),
         boot_id=plain.get("boot_id", ""),
         metadata=parse_metadata(named.get("conf", ())),
+        uptime=_seconds(plain.get("uptime", "")),
         is_brief="system" not in named,
         architecture=system.get("Architecture", ""),
         os=system.get("ID", "").strip("\"'"),
@@ -196,6 +210,33 @@ def _whole(value: str) -> int | None:
     return int(value) if value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS else None
 
 
+def _seconds(value: str) -> float:
+    """The first number of ``/proc/uptime``; 0 when it cannot be read."""
+    try:
+        seconds = float(value.partition(" ")[0])
+    except ValueError:
+        return 0.0
+    return seconds if math.isfinite(seconds) and seconds > 0 else 0.0
+
+
+# ---------------------------------------------------------------- whose machine it is, and what it saw
+
+
+def _holder(lines: tuple[str, ...]) -> Claim | None:
+    cluster, _, rest = (lines[0] if lines else "").partition(" ")
+    number, _, who = rest.partition(" ")
+    fence = _whole(number)
+    return None if fence is None else Claim(cluster, fence, who)
+
+
+def _opinions(lines: tuple[str, ...]) -> dict[str, Opinion]:
+    """What was met at each port, the best of it last. Without bash there is nothing to try them with."""
+    pairs = [line.rpartition(" ") for line in lines if line]
+    blind = any(word == "none" for _, _, word in pairs)
+    met = {host: OPINIONS[word] for host, _, word in pairs if word in OPINIONS}
+    return dict.fromkeys(met, Opinion.UNKNOWN) if blind else met
+
+
 # ---------------------------------------------------------------- our units
 
 
@@ -213,10 +254,16 @@ def parse_manifest(lines: tuple[str, ...]) -> Manifest:
     entries = []
     for line in content[1:]:
         fields = line.split(" ")
-        generation = _whole(fields[1]) if len(fields) == 4 else None
-        if generation is None or fields[0] not in set(TargetState) or not _NAME.fullmatch(fields[3]):
+        number, _, seconds = (fields[1] if len(fields) == 4 else "").partition(":")
+        generation, lease = _whole(number), _whole(seconds or "0")
+        if (
+            generation is None
+            or lease is None
+            or fields[0] not in set(TargetState)
+            or not _NAME.fullmatch(fields[3])
+        ):
             raise WireError(f"the manifest has the line {line!r}")
-        entries.append(ManifestEntry(fields[3], fields[2], TargetState(fields[0]), generation))
+        entries.append(ManifestEntry(fields[3], fields[2], TargetState(fields[0]), generation, lease))
     return Manifest(head[2], fence, tuple(entries))
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from fleetssh.core.model import Action, MachinePlan, TargetState, Wanted
+from fleetssh.core.model import Action, Claim, MachinePlan, TargetState, Wanted
 from fleetssh.core.sighting import Manifest, ManifestEntry
+from fleetssh.core.visit import Order, Visit
 from fleetssh.wire import paths
 from fleetssh.wire.program import FUNCTIONS
 from fleetssh.wire.quoting import quote, words
@@ -22,10 +23,6 @@ SHELL = (
 )
 """Reads the whole program before the first line runs, whichever shell ``/bin/sh`` is: some shells read a
 script from a pipe one byte at a time, and none should run half of one."""
-
-START_WAIT_SECONDS = 5
-"""How long one visit waits for systemd's start jobs; a slower unit is watched by later looks. Shorter than
-``LOCK_WAIT_SECONDS``: whoever comes after a controller that died meanwhile gets the machine in time."""
 
 QUEUED_PER_SECOND = 20
 """Units that systemctl queues in a second on a busy machine: that many names make a visit wait a second
@@ -48,8 +45,8 @@ UNWRITTEN = "-"
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
-    """What to send to one machine: ``command`` for its shell, ``program`` on standard input.
+class Script:
+    """What is sent to one machine: ``command`` for its shell, ``program`` on standard input.
 
     ``mark`` frames the reply; it must be random, so that nothing a machine prints can imitate a frame.
     """
@@ -59,70 +56,70 @@ class Visit:
     program: bytes
 
 
-def write_look(mark: str, *, become: bool, known_boot: str = "") -> Visit:
-    """A visit that changes nothing. In the boot ``known_boot`` the machine does not say again what stays
-    true until it boots anew."""
-    return _visit(mark, become, known_boot, ["look"])
+def write_visit(mark: str, visit: Visit, *, become: bool) -> Script:
+    """The program that carries out ``visit``, through ``sudo`` where it must become root.
 
+    Order of the steps (fleet 5.2): stop, remove, write, one daemon-reload however many files, restart, start.
+    New texts are staged before all that, so a full disk stops nothing. A unit that does not stop is left as it
+    is. The manifest is written before the first file and again after the last start, so a visit cut off in the
+    middle leaves a manifest that names every file of ours. Start jobs are waited for as the order says; a stop
+    is always seen to its end or to the limit of one visit.
 
-def write_act(
-    mark: str,
-    plan: MachinePlan,
-    found: Manifest,
-    cluster: str,
-    *,
-    become: bool,
-    wait_seconds: int,
-    known_boot: str = "",
-) -> Visit:
-    """A visit that carries out ``plan`` on a machine whose manifest is ``found``, then looks.
+    Raises ValueError for an order without a claim: no machine would obey it.
 
-    Order (fleet 5.2): stop, remove, write, one daemon-reload however many files, restart, start. New texts
-    are staged before all that, so a full disk stops nothing. A unit that does not stop is left as it is. The
-    manifest is written before the first file and again after the last start, so a visit cut off in the middle
-    leaves a manifest that names every file of ours. Start jobs are waited for up to ``wait_seconds``, not at
-    all with 0; a stop is always seen to its end or to the limit of one visit.
+    The whole program is one compound command: a shell runs none of it before it has read its last byte, so a
+    program cut off anywhere (the connection broke while it was sent) is a syntax error.
     """
-    return _visit(mark, become, known_boot, [*_act(plan, found, cluster, wait_seconds), "act", "look"])
-
-
-def _visit(mark: str, become: bool, known_boot: str, body: list[str]) -> Visit:
-    """The whole program is one compound command: a shell runs none of it before it has read its last byte,
-    so a program cut off anywhere (the connection broke while it was sent) is a syntax error."""
-    command = f"sudo -n -- {SHELL}" if become else SHELL
+    claim, order = visit.claim, visit.order
+    if order is not None and claim is None:
+        raise ValueError("an order needs a claim")
     lines = [
         HEADER,
         "{",
-        f"mark={quote(mark)}; known={quote(known_boot)}; started=; staged=; full=; shadowed=; stuck=",
+        f"mark={quote(mark)}; known={quote(visit.known_boot)}",
+        "started=; staged=; full=; shadowed=; stuck=",
+        _claim(claim, visit.valid_until),
+        f"probes={quote(' '.join(f'{probe.host} {probe.address} {probe.port}' for probe in visit.probes))}",
         FUNCTIONS,
         "tell begin; flush",
-        *body,
+        *(() if order is None or claim is None else (*_act(order, claim), "act")),
+        "look",
         "tell end; flush",
         "}",
     ]
-    return Visit(mark, command, "\n".join(lines).encode())
+    command = f"sudo -n -- {SHELL}" if become else SHELL
+    return Script(mark, command, "\n".join(lines).encode())
 
 
-def _act(plan: MachinePlan, found: Manifest, cluster: str, wait_seconds: int) -> Iterator[str]:
-    before = format_manifest(_before(plan, found, cluster))
-    after = format_manifest(_after(plan, found, cluster))
+def _claim(claim: Claim | None, valid_until: float) -> str:
+    if claim is None:
+        return "cluster="
+    return (
+        f"cluster={quote(claim.cluster)}; fence={claim.fence}; who={quote(claim.who)}; over={quote(claim.over)}; "
+        f"valid={int(valid_until)}"
+    )
+
+
+def _act(order: Order, claim: Claim) -> Iterator[str]:
+    plan, found = order.plan, order.found
     yield "act() {"
-    yield f"prepare {quote(cluster)} {quote(format_manifest(found).rstrip())} || return"
+    yield f"prepare {quote(format_manifest(found).rstrip())} || return"
     for chunk in _chunks(sorted({step.unit for step in plan.steps if step.unit})):
         yield f"guard shadowed {words(chunk)}"
     for step in plan.steps:
         if step.action is Action.WRITE:
             yield f"stage {quote(step.unit)} {quote(plan.units[step.unit].unit.text.decode())}"
     yield "all_staged || return"
-    yield f"write_manifest {quote(before)} || return"
+    yield f"write_manifest {quote(format_manifest(_before(plan, found, claim)))} || return"
     for action, steps in groupby(plan.steps, key=lambda step: step.action):
         names = [step.unit for step in steps]
-        yield from (
-            _install(names, plan.units) if action is Action.WRITE else _jobs(action, names, wait_seconds)
-        )
+        if action is Action.WRITE:
+            yield from _install(names, plan.units)
+        else:
+            yield from _jobs(action, names, order.wait_seconds)
     if any(step.action in (Action.START, Action.RESTART) for step in plan.steps):
         yield f"sleep {SETTLE_SECONDS}"
-    yield f"write_manifest {quote(after)}"
+    yield f"write_manifest {quote(format_manifest(_after(plan, found, claim)))}"
     yield f"rmdir {paths.FLEET}/stage"
     yield "}"
 
@@ -171,16 +168,20 @@ def _chunks(names: list[str]) -> Iterator[list[str]]:
 
 
 def format_manifest(manifest: Manifest) -> str:
-    """The manifest as it stands on a machine: a header line, then ``TARGET GENERATION DIGEST NAME``; empty
-    when it has no entries."""
+    """The manifest as it stands on a machine: a header line, then ``TARGET GENERATION[:LEASE] DIGEST NAME``;
+    empty when it has no entries."""
     if not manifest.entries:
         return ""
     lines = [f"fleetssh {MANIFEST_VERSION} {manifest.cluster} {manifest.fence}"]
-    lines += [f"{e.target} {e.generation} {e.digest} {e.name}" for e in manifest.entries]
+    lines += [f"{e.target} {_numbers(e)} {e.digest} {e.name}" for e in manifest.entries]
     return "\n".join(lines) + "\n"
 
 
-def _before(plan: MachinePlan, found: Manifest, cluster: str) -> Manifest:
+def _numbers(entry: ManifestEntry) -> str:
+    return f"{entry.generation}:{entry.lease}" if entry.lease else str(entry.generation)
+
+
+def _before(plan: MachinePlan, found: Manifest, claim: Claim) -> Manifest:
     """Names every file that is or will be ours. What is about to start is only ``loaded`` until it was;
     what is about to stop stays ``launched``, or a visit cut off before that would leave it running. A file
     counts as written only when systemd has read it: until then its old digest stands."""
@@ -196,11 +197,12 @@ def _before(plan: MachinePlan, found: Manifest, cluster: str) -> Manifest:
             old.digest if old else UNWRITTEN,
             TargetState.LAUNCHED if launched else TargetState.LOADED,
             old.generation if old else 0,
+            plan.leases.get(step.unit, 0),
         )
-    return Manifest(cluster, found.fence, _sorted(entries.values()))
+    return Manifest(claim.cluster, claim.fence, _sorted(entries.values()))
 
 
-def _after(plan: MachinePlan, found: Manifest, cluster: str) -> Manifest:
+def _after(plan: MachinePlan, found: Manifest, claim: Claim) -> Manifest:
     """What the machine holds when every step has been carried out."""
     entries = {entry.name: entry for entry in found.entries}
     for step in plan.steps:
@@ -210,9 +212,13 @@ def _after(plan: MachinePlan, found: Manifest, cluster: str) -> Manifest:
         if step.unit in plan.units and step.action is not Action.REMOVE:
             wanted = plan.units[step.unit]
             entries[step.unit] = ManifestEntry(
-                step.unit, wanted.unit.digest, wanted.target, wanted.generation
+                step.unit,
+                wanted.unit.digest,
+                wanted.target,
+                wanted.generation,
+                plan.leases.get(step.unit, 0),
             )
-    return Manifest(cluster, found.fence, _sorted(entries.values()))
+    return Manifest(claim.cluster, claim.fence, _sorted(entries.values()))
 
 
 def _sorted(entries: Iterable[ManifestEntry]) -> tuple[ManifestEntry, ...]:

@@ -19,15 +19,15 @@ KEY = paramiko.RSAKey.generate(1024)
     ("error", "failure"),
     [
         (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), Failure.REFUSED),
-        (Dropped(), Failure.REFUSED),
+        (Dropped(), Failure.STALLED),
         (OSError(errno.EHOSTUNREACH, "No route to host"), Failure.NO_ROUTE),
         (OSError(errno.ENETUNREACH, "Network is unreachable"), Failure.NO_ROUTE),
         (TimeoutError("timed out"), Failure.TIMEOUT),
         (OSError(errno.ETIMEDOUT, "Connection timed out"), Failure.TIMEOUT),
-        (paramiko.SSHException("Error reading SSH protocol banner"), Failure.TIMEOUT),
-        (paramiko.SSHException("No existing session"), Failure.TIMEOUT),
-        (paramiko.SSHException("Timeout opening channel."), Failure.TIMEOUT),
-        (paramiko.AuthenticationException("Authentication timeout."), Failure.TIMEOUT),
+        (paramiko.SSHException("Error reading SSH protocol banner"), Failure.STALLED),
+        (paramiko.SSHException("No existing session"), Failure.STALLED),
+        (paramiko.SSHException("Timeout opening channel."), Failure.STALLED),
+        (paramiko.AuthenticationException("Authentication timeout."), Failure.STALLED),
         (paramiko.AuthenticationException("Authentication failed."), Failure.LOGIN),
         (paramiko.PasswordRequiredException("Private key file is encrypted"), Failure.LOGIN),
         (paramiko.SSHException("No authentication methods available"), Failure.LOGIN),
@@ -47,4 +47,4 @@ def test_every_failure_has_its_kind(error: Exception, failure: Failure) -> None:
 
 def test_only_silence_may_lead_to_loss() -> None:
     silent = {failure for failure in Failure if failure.is_silence}
-    assert silent == {Failure.REFUSED, Failure.NO_ROUTE, Failure.TIMEOUT}
+    assert silent == {Failure.REFUSED, Failure.NO_ROUTE, Failure.TIMEOUT, Failure.STALLED}
