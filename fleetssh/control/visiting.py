@@ -16,8 +16,8 @@ from fleetssh.inventory import Host
 
 @dataclass(frozen=True, slots=True)
 class Errands:
-    """Makes the visits of one pass. Without a ``claim`` they only look. ``hosts`` are all that may be visited,
-    by name, and ``records`` what is known of them."""
+    """Makes the visits of one pass. Without a ``claim`` they only look. ``hosts`` are all that may be
+    visited, by name, and ``records`` what is known of them."""
 
     cluster: Cluster
     claim: Claim | None

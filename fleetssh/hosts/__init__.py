@@ -49,7 +49,7 @@ class Carrier(Protocol):
         not an exception."""
 
     def fallen(self) -> frozenset[str]:
-        """The targets, by name, whose kept connection has gone silent or broken off since it was last used."""
+        """The targets, by name, whose kept connection has gone silent or broken off since it was used."""
 
     def stream(
         self,

@@ -150,7 +150,8 @@ read_holder() {{
   case $held_fence in ''|*[!0-9]*) held_fence=0 ;; esac
 }}
 
-# Remembers a claim that is better than what the machine knows; false, and says in refused why, for a worse one
+# Remembers a claim that is better than the one that the machine knows; for a worse one false, and refused
+# says why
 obey() {{
   refused=; owner=${{manifest#fleetssh * }}; owner=${{owner%% *}}
   case $manifest in *"$nl"launched\ *|*"$nl"loaded\ *) ;; *) owner= ;; esac

@@ -60,10 +60,10 @@ def write_visit(mark: str, visit: Visit, *, become: bool) -> Script:
     """The program that carries out ``visit``, through ``sudo`` where it must become root.
 
     Order of the steps (fleet 5.2): stop, remove, write, one daemon-reload however many files, restart, start.
-    New texts are staged before all that, so a full disk stops nothing. A unit that does not stop is left as it
-    is. The manifest is written before the first file and again after the last start, so a visit cut off in the
-    middle leaves a manifest that names every file of ours. Start jobs are waited for as the order says; a stop
-    is always seen to its end or to the limit of one visit.
+    New texts are staged before all that, so a full disk stops nothing. A unit that does not stop is left as
+    it is. The manifest is written before the first file and again after the last start, so a visit cut off in
+    the middle leaves a manifest that names every file of ours. Start jobs are waited for as the order says; a
+    stop is always seen to its end or to the limit of one visit.
 
     Raises ValueError for an order without a claim: no machine would obey it.
 
@@ -95,8 +95,8 @@ def _claim(claim: Claim | None, valid_until: float) -> str:
     if claim is None:
         return "cluster="
     return (
-        f"cluster={quote(claim.cluster)}; fence={claim.fence}; who={quote(claim.who)}; over={quote(claim.over)}; "
-        f"valid={int(valid_until)}"
+        f"cluster={quote(claim.cluster)}; fence={claim.fence}; who={quote(claim.who)}; "
+        f"over={quote(claim.over)}; valid={int(valid_until)}"
     )
 
 
