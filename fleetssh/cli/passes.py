@@ -17,8 +17,6 @@ from fleetssh.cli.telling import (
     alarm_lines,
     done_lines,
     refusal_lines,
-    touched_units,
-    trouble_lines,
     unreached_lines,
     work_lines,
 )
@@ -26,13 +24,8 @@ from fleetssh.control.reconcile import plan_pass, run_pass
 from fleetssh.control.result import Pass
 from fleetssh.control.waiting import reports_of
 from fleetssh.core.errors import CommandError
-from fleetssh.core.model import TargetState
 from fleetssh.core.names import mangle
 from fleetssh.core.placement import explain
-from fleetssh.core.report import Verdict
-
-PASSING = frozenset({Verdict.STARTING, Verdict.UNKNOWN})
-"""Not told of single units: a start that goes on is no trouble, and silence is told of its machine."""
 
 
 @click.command(cls=Verb)
@@ -46,31 +39,10 @@ def reconcile(session: Session) -> Exit:
     with progress(session.cluster, lines=False) as cluster, session.hold():
         done = run_pass(cluster)
     say(*done_lines(done))
-    note(*done.plan.remarks)
-    note(*unreached_lines(done.sightings, done.survey.machines, done.records))
-    return combine([_tell_units(done), _tell_alarm(done), *(Exit.MACHINE for _ in done.unreached)])
-
-
-def _tell_units(done: Pass) -> Exit:
-    """Tells what is wrong with units; failures of old, and what waits for a machine in doubt, are among the
-    remarks already."""
-    names = [n for n, w in sorted(done.state.wanted.items()) if w.target is not TargetState.INACTIVE]
-    touched = touched_units(done)
-    codes = []
-    told: set[str] = set()
-    for report in reports_of(done, tuple(names)):
-        if report.verdict in PASSING:
-            continue
-        lines, code = problem(report, done)
-        codes.append(code)
-        known = report.verdict is Verdict.FAILED and report.name not in touched
-        waits = report.verdict is Verdict.MISSING and code is Exit.MACHINE
-        if code and not known and not waits:
-            note(*lines)
-            told.add(report.name)
-    troubles = trouble_lines(done, told)
-    note(*troubles)
-    return combine([*codes, *(Exit.UNIT for _ in troubles)])
+    troubles, code = troubles_of(done)
+    for trouble in troubles:
+        note(*trouble.lines)
+    return code
 
 
 def _tell_alarm(done: Pass) -> Exit:

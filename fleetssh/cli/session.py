@@ -77,11 +77,21 @@ class Session:
             warnings.simplefilter("ignore")
 
     @property
-    def who(self) -> str:
-        """Who is at work and with what, for events and for others who wait."""
+    def operator(self) -> str:
+        """Who is at work, ``user@host``: what machines are told, and what tells controllers apart."""
         names = ("SUDO_USER", "USER", "LOGNAME")
         user = next((self.environ[name] for name in names if self.environ.get(name)), "") or _login_name()
-        return f"{user}@{socket.gethostname()} (fleetssh {self.verb}, pid {os.getpid()})"
+        return f"{user}@{socket.gethostname()}"
+
+    @property
+    def doing(self) -> str:
+        """With what the operator is at work."""
+        return f"fleetssh {self.verb}, pid {os.getpid()}"
+
+    @property
+    def who(self) -> str:
+        """Who is at work and with what, for events."""
+        return f"{self.operator} ({self.doing})"
 
     @cached_property
     def store(self) -> Store:
@@ -145,9 +155,10 @@ class Session:
         forks = self.settings.forks or FORKS
         return Cluster(self.inventory, self.store, self.carrier, self.who, patience, forks)
 
-    def hold(self) -> AbstractContextManager[None]:
-        """Be the only controller inside the ``with``. Raises StoreHeld, naming the other one."""
-        return self.store.hold(self.who, HOLD_SECONDS)
+    def hold(self) -> AbstractContextManager[int]:
+        """Be the only controller inside the ``with``, which is given the fence. Raises StoreHeld, naming the
+        other one."""
+        return self.store.hold(self.operator, self.doing, HOLD_SECONDS)
 
     def host(self, name: str) -> Host:
         """The inventory host ``name``. Raises CommandError when it has been taken out."""

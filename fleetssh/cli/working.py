@@ -103,8 +103,8 @@ def _one_pass(
     """One pass, under the store's lock, and a wait for systemd's jobs, without it."""
     began = clock.monotonic()
     visit_wait = max(1, math.ceil(min(limit, START_WAIT_SECONDS))) if work.block else 0
-    with session.hold():
-        done = run_pass(cluster, retry, wait_seconds=visit_wait)
+    with session.hold() as fence:
+        done = run_pass(cluster, fence, retry, wait_seconds=visit_wait)
     return await_units(cluster, done, names, limit - (clock.monotonic() - began)) if work.block else done
 
 

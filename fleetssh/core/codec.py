@@ -9,8 +9,9 @@ from typing import Any
 from fleetssh.core.errors import StoreError
 from fleetssh.core.model import Requirements, Seen, TargetState
 
-REQUIREMENTS_VERSION = 1
-"""Grows when a reader of the old form would misunderstand the new one."""
+REQUIREMENTS_VERSION = 2
+"""Grows when a reader of the old form would misunderstand the new one. A document has the smallest version
+whose readers understand it: 2 with a lease, which a reader of version 1 would pass over, and 1 without."""
 
 # ASCII only, so that text which is not valid Unicode (lone surrogates) can be stored too.
 _ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), sort_keys=True)
@@ -18,7 +19,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), sort_keys=
 
 def encode_requirements(requirements: Requirements) -> str:
     """Return a versioned JSON document; what is empty is left out."""
-    document: dict[str, Any] = {"version": REQUIREMENTS_VERSION}
+    document: dict[str, Any] = {"version": 1 if requirements.lease is None else 2}
     if requirements.machine_id is not None:
         document["machine_id"] = requirements.machine_id
     if requirements.is_global:
@@ -26,6 +27,8 @@ def encode_requirements(requirements: Requirements) -> str:
     for key in ("machine_of", "metadata", "conflicts", "replaces"):
         if values := getattr(requirements, key):
             document[key] = values
+    if requirements.lease is not None:
+        document["lease"] = requirements.lease
     return _ENCODER.encode(document)
 
 
@@ -33,15 +36,17 @@ def decode_requirements(text: str) -> Requirements:
     """Return what ``encode_requirements`` was given; raises ``StoreError`` for anything else."""
     document = _object(text)
     version = document.get("version")
-    if version != REQUIREMENTS_VERSION:
+    if version not in range(1, REQUIREMENTS_VERSION + 1):
         raise StoreError(
-            f"the stored requirements have version {version!r}, this fleetssh knows {REQUIREMENTS_VERSION}",
+            f"the stored requirements have version {version!r}, "
+            f"this fleetssh knows those up to {REQUIREMENTS_VERSION}",
             "use the version of fleetssh that wrote them, or a newer one",
         )
     machine_id = document.get("machine_id")
     is_global = document.get("is_global", False)
     if not isinstance(machine_id, str | None) or not isinstance(is_global, bool):
         raise _damaged(text)
+    lease = document.get("lease")
     metadata = document.get("metadata", [])
     if not isinstance(metadata, list):
         raise _damaged(text)
@@ -52,6 +57,7 @@ def decode_requirements(text: str) -> Requirements:
         conflicts=_strings(document.get("conflicts", []), text),
         replaces=_strings(document.get("replaces", []), text),
         is_global=is_global,
+        lease=None if lease is None else _seconds(lease, text),
     )
 
 
@@ -79,8 +85,10 @@ def decode_metadata(text: str) -> dict[str, str]:
 
 
 def encode_seen(seen: tuple[Seen, ...]) -> str:
-    """Return a JSON list with one list of five strings for each unit."""
-    return _ENCODER.encode([(s.name, s.target, s.load, s.active, s.sub) for s in seen])
+    """Return a JSON list with a list of five strings for each unit, and the seconds of its lease, if any."""
+    return _ENCODER.encode(
+        [(s.name, s.target, s.load, s.active, s.sub, *([s.lease] if s.lease else ())) for s in seen]
+    )
 
 
 def decode_seen(text: str) -> tuple[Seen, ...]:
@@ -88,13 +96,16 @@ def decode_seen(text: str) -> tuple[Seen, ...]:
     rows = _json(text)
     if not isinstance(rows, list):
         raise _damaged(text)
-    return tuple(_seen(_strings(row, text), text) for row in rows)
+    return tuple(_seen(row, text) for row in rows)
 
 
-def _seen(fields: tuple[str, ...], text: str) -> Seen:
+def _seen(row: Any, text: str) -> Seen:
+    if not isinstance(row, list):
+        raise _damaged(text)
+    lease = _seconds(row[5], text) if len(row) == 6 else 0
     try:
-        name, target, load, active, sub = fields
-        return Seen(name, TargetState(target), load, active, sub)
+        name, target, load, active, sub = _strings(row[:5] if len(row) == 6 else row, text)
+        return Seen(name, TargetState(target), load, active, sub, lease)
     except ValueError as error:
         raise _damaged(text) from error
 
@@ -123,6 +134,12 @@ def _strings(values: Any, text: str) -> tuple[str, ...]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise _damaged(text)
     return tuple(values)
+
+
+def _seconds(value: Any, text: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise _damaged(text)
+    return value
 
 
 def _damaged(text: str) -> StoreError:

@@ -17,6 +17,10 @@ from fleetssh.core.model import MachineRecord, State
 REIGN = 1_000_000
 """Fences between one controller and the next."""
 
+FRESH_SECONDS = 20.0
+"""How far behind the stored time of a machine's last look may be: a loop that finds nothing new every two
+seconds then writes to the disk three times a minute."""
+
 HISTORY_LIMIT = 10_000
 """Events kept: weeks of an ordinary cluster in about 2 MB, so the history can never fill a disk."""
 
@@ -67,7 +71,12 @@ class Store(Protocol):
         events: Iterable[Event] = (),
     ) -> None:
         """Drop the hosts ``forgotten``, then write ``machines`` over what was remembered of them; append
-        ``events`` to the history."""
+        ``events`` to the history.
+
+        All of it is durable on return, with one exception: a record that differs from the stored one in
+        nothing but ``last_good``, ``uptime`` and ``read_at``, each by less than ``FRESH_SECONDS``, may be
+        written later. This same object's ``machines()`` tells the newest all the same.
+        """
         ...
 
     def record(self, events: Iterable[Event]) -> None:
@@ -92,9 +101,25 @@ class Store(Protocol):
         ...
 
     def time(self, uptime: Uptime) -> float:
-        """Return the store's own time at ``uptime``, in seconds: for every caller and process it only grows,
-        at the pace of uptimes, whatever the wall clock does. Of the time between two boots of the controller
-        nothing is counted, so that an interval is never taken for longer than it was."""
+        """Return the store's own time at ``uptime``, in seconds: for all callers and processes of one boot it
+        only grows, at the pace of uptimes, whatever the wall clock does.
+
+        After another boot of the controller it goes on from the latest instant that was remembered of a
+        machine: none of them ever lies in the future, and an interval is never taken for longer than it was.
+        """
+        ...
+
+    def found(self, cluster: str, fence: int) -> State:
+        """Make an empty store that of ``cluster``, with at least ``fence``; return its state. Inside a hold,
+        this same object goes on with that fence from its next hold on; anybody else gets a greater one.
+
+        Raises ``StoreError`` when anything was ever committed, or ``cluster`` is no id of a cluster.
+        """
+        ...
+
+    def raise_fence(self, fence: int) -> int:
+        """Make the stored fence at least ``fence``, and return it. Inside a hold, this same object goes on
+        with it from its next hold on; anybody else gets a greater one."""
         ...
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -11,6 +12,9 @@ from fleetssh.core.errors import StoreConflict, StoreError
 from fleetssh.core.model import Placement, State, Wanted
 
 Value = TypeVar("Value")
+
+CLUSTER_ID = re.compile("[0-9a-f]{32}")
+"""What is made with a store; it stands between blanks in the manifests of machines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,17 @@ def require_parent(state: State, cluster: str, revision: int) -> None:
             f"somebody else changed the state meanwhile: it is at revision {revision}, "
             f"this change was made from revision {state.revision}",
             "nothing was changed; run the command again",
+        )
+
+
+def require_empty(state: State, cluster: str) -> None:
+    """Raise unless nothing was ever committed to ``state`` and ``cluster`` can be the id of a cluster."""
+    if not CLUSTER_ID.fullmatch(cluster):
+        raise StoreError(f"{cluster!r} is no id of a cluster: that has 32 hexadecimal digits")
+    if state.revision or state.wanted or state.placements:
+        raise StoreError(
+            f"the state is not empty: it is at revision {state.revision}, with {len(state.wanted)} units",
+            "move the state file away first, or name another one with --state",
         )
 
 

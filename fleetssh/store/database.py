@@ -6,10 +6,11 @@ import os
 import secrets
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from fleetssh import clock
 from fleetssh.core.errors import StoreError
 from fleetssh.store.schema import MIGRATIONS, migrate, version_of
 
@@ -70,8 +71,9 @@ def damaged(path: Path, what: str) -> StoreError:
     return StoreError(f"the state file {path} is damaged: {what}", RESTORE)
 
 
-def open_database(path: Path) -> sqlite3.Connection:
-    """Open the state file at ``path``, making it (mode 0600, folder 0700) when there is none.
+def open_database(path: Path, now: Callable[[], float] = clock.now) -> sqlite3.Connection:
+    """Open the state file at ``path``, making it (mode 0600, folder 0700) when there is none; the time of a
+    new one begins at ``now()``, seconds since the epoch, for people who read it.
 
     Raises ``StoreError`` for anything that is not a state file of this schema version or an older one,
     and leaves it as it is, byte for byte. An older one is brought up to date.
@@ -83,7 +85,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         )
     with explained(path):
         if not path.exists():
-            _create(path)
+            _create(path, now())
         _check_file(path)
         _probe(path)
         connection = _connect(path, "mode=rw")
@@ -110,7 +112,7 @@ def _connect(path: Path, options: str) -> sqlite3.Connection:
     return connection
 
 
-def _create(path: Path) -> None:
+def _create(path: Path, began: float) -> None:
     # Made under another name and linked when complete: nobody ever sees half a state file, and of two
     # who make it at once, one wins.
     for folder in reversed([path.parent, *path.parent.parents]):
@@ -124,7 +126,10 @@ def _create(path: Path) -> None:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             migrate(connection)
-            connection.execute("INSERT INTO meta VALUES (1, ?, 0)", (secrets.token_hex(16),))
+            connection.execute(
+                "INSERT INTO meta (id, cluster, revision, clock_last) VALUES (1, ?, 0, ?)",
+                (secrets.token_hex(16), began),
+            )
             connection.execute("COMMIT")
         try:
             path.hardlink_to(draft)

@@ -71,6 +71,26 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT
         """,
     ),
+    (
+        # Who held the store last, so that the next one can be told from it.
+        "ALTER TABLE meta ADD COLUMN fence INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE meta ADD COLUMN fence_who TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE meta ADD COLUMN fence_token TEXT NOT NULL DEFAULT ''",
+        # The store's own time (store/timeline.py); it begins near what the wall clock said last.
+        "ALTER TABLE meta ADD COLUMN clock_boot TEXT",
+        "ALTER TABLE meta ADD COLUMN clock_base REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE meta ADD COLUMN clock_last REAL NOT NULL DEFAULT 0",
+        """
+        UPDATE meta SET clock_last =
+            coalesce((SELECT max(max(last_good, coalesce(silent_since, 0))) FROM machine), 0)
+        """,
+        # What the wall clock had counted of a silence may be wrong: its seconds are counted anew.
+        "UPDATE machine SET silent_since = (SELECT clock_last FROM meta) WHERE silent_since IS NOT NULL",
+        "ALTER TABLE machine ADD COLUMN uptime REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE machine ADD COLUMN read_at REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE machine ADD COLUMN armed_at REAL",
+        "ALTER TABLE machine ADD COLUMN way TEXT NOT NULL DEFAULT '{}'",
+    ),
 )
 
 

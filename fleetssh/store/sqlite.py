@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import re
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
 from fleetssh import clock
-from fleetssh.core import codec
+from fleetssh.clock import Uptime
 from fleetssh.core.errors import StoreError, UnitError
-from fleetssh.core.model import MachineRecord, Placement, Requirements, State, TargetState, Unit, Wanted
-from fleetssh.core.names import validate_name
+from fleetssh.core.model import MachineRecord, Placement, State, Wanted
 from fleetssh.store import HISTORY_LIMIT, Event
-from fleetssh.store.changes import Changes, difference, has_digest, require_parent
+from fleetssh.store.changes import CLUSTER_ID, Changes, difference, has_digest, require_empty, require_parent
 from fleetssh.store.database import RESTORE, damaged, explained, open_database, transaction
+from fleetssh.store.fence import Fence
 from fleetssh.store.lock import hold_file
+from fleetssh.store.machines import MachineTable
+from fleetssh.store.rows import UNIT_COLUMNS, unit_row, wanted_of
+from fleetssh.store.timeline import Timeline
 
-_CLUSTER = re.compile("[0-9a-f]{32}")
-"""What is made with a store; it stands between blanks in the manifests of machines."""
-
-_UNITS = """
-    SELECT name, digest, target, generation, hash, description, requirements, installs, bound_to
-    FROM unit ORDER BY name
-"""
-_MACHINES = """
-    SELECT host, machine_id, boot_id, address, metadata, last_good, silent_since, missed, failure, lost, seen
-    FROM machine ORDER BY host
-"""
+_UNITS = f"SELECT {UNIT_COLUMNS} FROM unit ORDER BY name"
 _EVENTS = "SELECT at, who, kind, subject, text FROM event ORDER BY id DESC LIMIT ?"
 
 
@@ -43,37 +36,34 @@ class SqliteStore:
     def __init__(self, path: Path, now: Callable[[], float] = clock.now) -> None:
         self._path = path.absolute()
         self._now = now
-        self._connection = open_database(self._path)
+        self._connection = open_database(self._path, now)
+        self._token = secrets.token_hex(8)
         self._base: State | None = None
+        self._machines = MachineTable(self._connection)
 
     def load(self) -> State:
         """Return one consistent reading."""
         with self._transaction("DEFERRED"):
-            state = self._read()
-        self._base = state
+            state = self._base = self._current()
         return _copy(state)
 
     def commit(self, state: State, events: Iterable[Event] = ()) -> State:
         """Make ``state`` the truth by writing only the differences; see ``Store.commit``."""
         lines = [astuple(event) for event in events]
         with self._transaction("IMMEDIATE"):
-            cluster, revision = self._meta()
+            cluster, revision, fence = self._meta()
             require_parent(state, cluster, revision)
-            # A revision never changes, so what was read or written of it once is still what the file says.
-            base = self._base
-            if base is None or base.revision != revision:
-                base = self._read()
+            base = self._current()
             self._write(difference(base, state), base)
             self._connection.execute("UPDATE meta SET revision = ?", (revision + 1,))
             self._append(lines)
-        committed = _copy(replace(state, revision=revision + 1))
-        self._base = committed
+        committed = self._base = _copy(replace(state, revision=revision + 1, fence=fence))
         return _copy(committed)
 
     def machines(self) -> Mapping[str, MachineRecord]:
         """Return what is remembered of machines, by host name, sorted."""
         with self._transaction("DEFERRED"), self._understood():
-            return {row[0]: _record(*row) for row in self._rows(_MACHINES)}
+            return self._machines.read()
 
     def remember(
         self,
@@ -81,18 +71,22 @@ class SqliteStore:
         forgotten: Iterable[str] = (),
         events: Iterable[Event] = (),
     ) -> None:
-        """Drop ``forgotten``, then write ``machines`` and ``events``."""
-        rows = [_machine_row(record) for record in machines]
-        hosts = [(host,) for host in forgotten]
+        """Drop ``forgotten``, then write ``machines`` and ``events``; see ``Store.remember``."""
+        records = list({record.host: record for record in machines}.values())
+        hosts = list(forgotten)
         lines = [astuple(event) for event in events]
-        if not rows and not hosts and not lines:
-            return
-        with self._transaction("IMMEDIATE"):
-            self._connection.executemany("DELETE FROM machine WHERE host = ?", hosts)
-            self._connection.executemany(
-                "REPLACE INTO machine VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
-            )
-            self._append(lines)
+        if not lines:
+            with self._transaction("DEFERRED"), self._understood():
+                if not self._machines.is_news(records, hosts):
+                    self._machines.note(records)
+                    return
+        try:
+            with self._transaction("IMMEDIATE"), self._understood():
+                self._machines.write(records, hosts)
+                self._append(lines)
+        except BaseException:
+            self._machines.forget()
+            raise
 
     def record(self, events: Iterable[Event]) -> None:
         """Append to the bounded history."""
@@ -107,10 +101,40 @@ class SqliteStore:
             rows = self._rows(_EVENTS, max(0, limit))
         return tuple(Event(*row) for row in reversed(rows))
 
-    def hold(self, holder: str, wait_seconds: float) -> AbstractContextManager[None]:
+    @contextmanager
+    def hold(self, who: str, doing: str, wait_seconds: float) -> Iterator[int]:
         """Be the only controller inside the ``with``; see ``Store.hold``."""
         lock = self._path.with_name(self._path.name + ".lock")
-        return hold_file(lock, holder, wait_seconds, self._now)
+        with hold_file(lock, f"{who} ({doing})", wait_seconds, self._now):
+            yield self._take_fence(who)
+
+    def time(self, uptime: Uptime) -> float:
+        """Return the store's own time; see ``Store.time``."""
+        with explained(self._path):
+            timeline = self._timeline()
+            if not timeline.knows(uptime):
+                with transaction(self._connection, "IMMEDIATE"):
+                    timeline = self._timeline()
+                    if not timeline.knows(uptime):
+                        timeline = timeline.resumed(uptime)
+                        self._connection.execute(
+                            "UPDATE meta SET clock_boot = ?, clock_base = ?", (timeline.boot, timeline.base)
+                        )
+        return timeline.at(uptime)
+
+    def found(self, cluster: str, fence: int) -> State:
+        """Make this empty store that of ``cluster``; see ``Store.found``."""
+        with self._transaction("IMMEDIATE"):
+            require_empty(self._current(), cluster)
+            self._connection.execute("UPDATE meta SET cluster = ?, fence = max(fence, ?)", (cluster, fence))
+            state = self._base = self._read()
+        return _copy(state)
+
+    def raise_fence(self, fence: int) -> int:
+        """Make the fence at least ``fence``; see ``Store.raise_fence``."""
+        with self._transaction("IMMEDIATE"):
+            self._connection.execute("UPDATE meta SET fence = max(fence, ?)", (fence,))
+            return self._meta()[2]
 
     def close(self) -> None:
         """Close the file."""
@@ -137,24 +161,51 @@ class SqliteStore:
         # All at once: a cursor left half read by an error would keep the file open after close().
         return self._connection.execute(query, values).fetchall()
 
-    def _meta(self) -> tuple[str, int]:
-        row = self._connection.execute("SELECT cluster, revision FROM meta").fetchone()
+    def _meta(self) -> tuple[str, int, int]:
+        row = self._connection.execute("SELECT cluster, revision, fence FROM meta").fetchone()
         if row is None:
             raise damaged(self._path, "it does not say which cluster it belongs to")
-        if not _CLUSTER.fullmatch(row[0]):
+        if not CLUSTER_ID.fullmatch(row[0]):
             raise damaged(self._path, f"its cluster is {row[0]!r}")
-        return row[0], row[1]
+        return row[0], row[1], row[2]
+
+    def _take_fence(self, who: str) -> int:
+        with explained(self._path):
+            fence = self._fence()
+            if fence != fence.taken(who, self._token):
+                with transaction(self._connection, "IMMEDIATE"):
+                    fence = self._fence().taken(who, self._token)
+                    self._connection.execute(
+                        "UPDATE meta SET fence = ?, fence_who = ?, fence_token = ?", astuple(fence)
+                    )
+        return fence.number
+
+    def _fence(self) -> Fence:
+        query = "SELECT fence, fence_who, fence_token FROM meta"
+        return Fence(*self._connection.execute(query).fetchone())
+
+    def _timeline(self) -> Timeline:
+        query = "SELECT clock_boot, clock_base, clock_last FROM meta"
+        return Timeline(*self._connection.execute(query).fetchone())
+
+    def _current(self) -> State:
+        # A revision never changes, so what was read or written of it once is still what the file says.
+        cluster, revision, fence = self._meta()
+        base = self._base
+        if base is not None and (base.cluster, base.revision) == (cluster, revision):
+            return base if base.fence == fence else replace(base, fence=fence)
+        return self._read()
 
     def _read(self) -> State:
-        cluster, revision = self._meta()
+        cluster, revision, fence = self._meta()
         texts = dict(self._rows("SELECT digest, bytes FROM text"))
         for digest, text in texts.items():
             if not has_digest(text, digest):
                 raise damaged(self._path, f"the unit text {digest} was altered")
         with self._understood():
-            wanted = _wanted(self._rows(_UNITS), texts)
+            wanted = wanted_of(self._rows(_UNITS), texts)
         placements = self._rows("SELECT unit, machine, reason FROM placement ORDER BY unit")
-        return State(cluster, revision, wanted, {row[0]: Placement(*row) for row in placements})
+        return State(cluster, revision, wanted, {row[0]: Placement(*row) for row in placements}, fence)
 
     def _append(self, lines: Sequence[tuple[Any, ...]]) -> None:
         if not lines:
@@ -173,8 +224,8 @@ class SqliteStore:
         execute_many("INSERT INTO text VALUES (?, ?) ON CONFLICT DO NOTHING", texts.items())
         execute_many("DELETE FROM unit WHERE name = ?", [(name,) for name in changes.unwanted])
         execute_many(
-            "REPLACE INTO unit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [_unit_row(want) for want in changes.wanted],
+            f"REPLACE INTO unit ({UNIT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [unit_row(want) for want in changes.wanted],
         )
         if changes.unwanted or any(_text_changed(want, base) for want in changes.wanted):
             self._connection.execute(
@@ -195,86 +246,3 @@ def _copy(state: State) -> State:
 def _text_changed(want: Wanted, base: State) -> bool:
     before = base.wanted.get(want.unit.name)
     return before is not None and before.unit.digest != want.unit.digest
-
-
-def _wanted(rows: Iterable[tuple[Any, ...]], texts: Mapping[str, bytes]) -> dict[str, Wanted]:
-    requirements: dict[str, Requirements] = {}  # decoded once each: most units say the same
-    bound: dict[str, tuple[str, ...]] = {}
-    wanted = {}
-    for name, digest, target, generation, hash_, description, demands, installs, bound_to in rows:
-        if demands not in requirements:
-            requirements[demands] = codec.decode_requirements(demands)
-        if bound_to not in bound:
-            bound[bound_to] = codec.decode_names(bound_to)
-        validate_name(name)
-        unit = Unit(
-            name=name,
-            text=texts[digest],
-            hash=hash_,
-            digest=digest,
-            description=description,
-            requirements=requirements[demands],
-            installs=bool(installs),
-            bound_to=bound[bound_to],
-        )
-        wanted[name] = Wanted(unit, TargetState(target), generation)
-    return wanted
-
-
-def _unit_row(want: Wanted) -> tuple[Any, ...]:
-    unit = want.unit
-    return (
-        unit.name,
-        unit.digest,
-        want.target.value,
-        want.generation,
-        unit.hash,
-        unit.description,
-        codec.encode_requirements(unit.requirements),
-        unit.installs,
-        codec.encode_names(unit.bound_to),
-    )
-
-
-def _machine_row(record: MachineRecord) -> tuple[Any, ...]:
-    return (
-        record.host,
-        record.machine_id,
-        record.boot_id,
-        record.address,
-        codec.encode_metadata(record.metadata),
-        record.last_good,
-        record.silent_since,
-        record.missed,
-        record.failure,
-        record.lost,
-        codec.encode_seen(record.seen),
-    )
-
-
-def _record(
-    host: str,
-    machine_id: str,
-    boot_id: str,
-    address: str,
-    metadata: str,
-    last_good: float,
-    silent_since: float | None,
-    missed: int,
-    failure: str,
-    lost: int,
-    seen: str,
-) -> MachineRecord:
-    return MachineRecord(
-        host=host,
-        machine_id=machine_id,
-        boot_id=boot_id,
-        address=address,
-        metadata=codec.decode_metadata(metadata),
-        last_good=last_good,
-        silent_since=silent_since,
-        missed=missed,
-        failure=failure,
-        lost=bool(lost),
-        seen=codec.decode_seen(seen),
-    )

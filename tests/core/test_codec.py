@@ -22,6 +22,7 @@ REQUIREMENTS = st.builds(
     conflicts=TEXTS,
     replaces=TEXTS,
     is_global=st.booleans(),
+    lease=st.none() | st.integers(0, 10**9),
 )
 
 
@@ -42,7 +43,9 @@ def test_metadata_comes_back_as_it_went_in(metadata):
     assert codec.decode_metadata(codec.encode_metadata(metadata)) == metadata
 
 
-SEEN = st.builds(Seen, ANY_TEXT, st.sampled_from(TargetState), ANY_TEXT, ANY_TEXT, ANY_TEXT)
+SEEN = st.builds(
+    Seen, ANY_TEXT, st.sampled_from(TargetState), ANY_TEXT, ANY_TEXT, ANY_TEXT, st.integers(0, 10**9)
+)
 
 
 @given(st.lists(SEEN, max_size=3).map(tuple))
@@ -54,12 +57,29 @@ def test_what_was_seen_of_units_comes_back_as_it_went_in(seen):
 @pytest.mark.parametrize(
     "text",
     ["", "{", "{}", "null", "[1]", "[[]]", '[["a","launched","loaded","active"]]', '[["a","gone","","",""]]',
-     '[["a","launched","loaded","active",1]]'],
+     '[["a","launched","loaded","active",1]]', '[["a","launched","loaded","active","running","60"]]',
+     '[["a","launched","loaded","active","running",-1]]', '[["a","launched","loaded","active","running",true]]',
+     '[["a","launched","loaded","active","running",60,1]]', '["abcde"]'],
 )  # fmt: skip
 def test_damaged_words_about_units_are_refused(text):
     """F-110, F-182, F-184: an error, and no state; fleet skipped such an entry among several (F-183)."""
     with pytest.raises(StoreError, match="cannot be understood"):
         codec.decode_seen(text)
+
+
+def test_what_was_seen_before_there_were_leases_is_still_read():
+    old = Seen("a.service", TargetState.LAUNCHED, "loaded", "active", "running")
+    assert codec.encode_seen((old,)) == '[["a.service","launched","loaded","active","running"]]'
+    assert codec.decode_seen('[["a.service","launched","loaded","active","running"]]') == (old,)
+
+
+@pytest.mark.parametrize("lease", [0, 60])
+def test_a_lease_makes_version_two_because_a_reader_of_version_one_would_pass_over_it(lease):
+    requirements = Requirements(lease=lease)
+    text = f'{{"lease":{lease},"version":2}}'
+    assert codec.encode_requirements(requirements) == text
+    assert codec.decode_requirements(text) == requirements
+    assert codec.encode_requirements(Requirements()) == '{"version":1}'
 
 
 def test_form_of_version_one():
@@ -80,9 +100,9 @@ def test_form_of_version_one():
     assert codec.encode_requirements(Requirements()) == '{"version":1}'
 
 
-@pytest.mark.parametrize("version", [2, 0, None, "1", "x"])
+@pytest.mark.parametrize("version", [3, 0, None, "1", "x"])
 def test_unknown_version_is_refused(version):
-    with pytest.raises(StoreError, match=f"have version {version!r}, this fleetssh knows 1"):
+    with pytest.raises(StoreError, match=f"have version {version!r}, this fleetssh knows those up to 2"):
         codec.decode_requirements(json.dumps({"version": version}))
 
 
@@ -95,6 +115,10 @@ def test_unknown_version_is_refused(version):
         "null",
         '{"version":1,"machine_id":3}',
         '{"version":1,"is_global":1}',
+        '{"version":2,"lease":"60"}',
+        '{"version":2,"lease":-1}',
+        '{"version":2,"lease":1.5}',
+        '{"version":2,"lease":true}',
         '{"version":1,"machine_of":"db.service"}',
         '{"version":1,"conflicts":[1]}',
         '{"version":1,"replaces":null}',

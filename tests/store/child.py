@@ -28,7 +28,7 @@ def cluster(path: Path) -> None:
 
 
 def hold(path: Path) -> None:
-    with closing(SqliteStore(path)) as store, store.hold("the other one, looking", 0):
+    with closing(SqliteStore(path)) as store, store.hold("the other one", "looking", 0):
         say("held")
         signal.pause()
 

@@ -65,7 +65,7 @@ FULL_REQUIREMENTS = Requirements(
 @contextmanager
 def memory_handles() -> Iterator[Handles]:
     store = MemoryStore(now=lambda: NOW)
-    yield store, store
+    yield store, store.reopened()
 
 
 @contextmanager
@@ -77,6 +77,11 @@ def sqlite_handles() -> Iterator[Handles]:
             closing(SqliteStore(path, now=lambda: NOW)) as two,
         ):
             yield one, two
+
+
+def reopened(store: Store) -> Store:
+    """Another handle on the same state: a store belongs to the thread that opened it."""
+    return store.reopened() if isinstance(store, MemoryStore) else SqliteStore(store._path, now=lambda: NOW)
 
 
 OPENERS: dict[str, Callable[[], object]] = {"memory": memory_handles, "sqlite": sqlite_handles}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 
 import pytest
@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from fleetssh.core.errors import StoreConflict, StoreError, StoreHeld
 from fleetssh.core.model import MachineRecord, Placement, Seen, State, TargetState, Wanted
 from fleetssh.store import HISTORY_LIMIT, Event
-from tests.store.samples import FULL_REQUIREMENTS, NOW, OPENERS, Handles, fill, make_unit, make_wanted
+from tests.store.samples import (
+    FULL_REQUIREMENTS,
+    NOW,
+    OPENERS,
+    Handles,
+    fill,
+    make_unit,
+    make_wanted,
+    reopened,
+)
 
 Opener = Callable[[], AbstractContextManager[Handles]]
 
@@ -303,10 +312,10 @@ def test_history_drops_the_oldest_beyond_its_limit(handles):
 def test_hold_keeps_everybody_else_out_and_names_the_holder(handles):
     """F-073, F-074: free, held by somebody else, held by oneself; it cannot be stolen."""
     one, two = handles
-    with one.hold("fleetssh run by ann, one pass", 0):
+    with one.hold("ann@desk", "one pass", 0):
         with (
-            pytest.raises(StoreHeld, match=r"fleetssh run by ann, one pass \(process \d+\)") as caught,
-            two.hold("bob", 0),
+            pytest.raises(StoreHeld, match=r"ann@desk \(one pass\) \(process \d+\)") as caught,
+            two.hold("bob", "looking", 0),
         ):
             pass
         assert caught.value.message.endswith(", for 0 s")
@@ -315,9 +324,9 @@ def test_hold_keeps_everybody_else_out_and_names_the_holder(handles):
 
 def test_hold_gives_up_after_the_time_it_was_given(handles):
     one, two = handles
-    with one.hold("ann", 0):
+    with one.hold("ann", "looking", 0):
         began = time.monotonic()
-        with pytest.raises(StoreHeld, match="ann"), two.hold("bob", 0.2):
+        with pytest.raises(StoreHeld, match="ann"), two.hold("bob", "looking", 0.2):
             pass
         assert 0.2 <= time.monotonic() - began < 5
 
@@ -328,15 +337,16 @@ def test_hold_waits_until_the_holder_has_finished(handles):
     waiting = threading.Event()
 
     def wait_for_it() -> None:
-        waiting.set()
-        with two.hold("bob", 60):
-            told.append("bob")
+        with closing(reopened(two)) as mine:
+            waiting.set()
+            with mine.hold("bob", "looking", 60):
+                told.append("bob")
 
     thread = threading.Thread(target=wait_for_it)
-    with one.hold("ann", 0):
+    with one.hold("ann", "looking", 0):
         thread.start()
         waiting.wait(60)
-        with pytest.raises(StoreHeld, match="ann"), one.hold("carol", 0.1):
+        with pytest.raises(StoreHeld, match="ann"), one.hold("carol", "looking", 0.1):
             pass
         told.append("ann")
     thread.join(60)
@@ -345,13 +355,13 @@ def test_hold_waits_until_the_holder_has_finished(handles):
 
 def test_hold_ends_with_its_block_even_after_an_error(handles):
     one, two = handles
-    with pytest.raises(ZeroDivisionError), one.hold("ann", 0):
+    with pytest.raises(ZeroDivisionError), one.hold("ann", "looking", 0):
         raise ZeroDivisionError
-    with two.hold("bob", 0), pytest.raises(StoreHeld, match="bob"), one.hold("ann", 0):
+    with two.hold("bob", "looking", 0), pytest.raises(StoreHeld, match="bob"), one.hold("ann", "looking", 0):
         pass
 
 
 def test_commit_needs_no_hold(handles):
     one, two = handles
-    with one.hold("ann", 0):
+    with one.hold("ann", "looking", 0):
         assert two.commit(fill(two.load(), 1)).revision == 1

@@ -127,7 +127,10 @@ def test_newer_schema_is_refused(path):
         ("DELETE FROM text WHERE rowid = 1", "is damaged: '[0-9a-f]{40}'"),
         ("UPDATE unit SET target = 'asleep'", "is damaged: 'asleep' is not a valid TargetState"),
         ("UPDATE unit SET requirements = '{'", "a stored document cannot be understood: '{', in the"),
-        ("UPDATE unit SET requirements = '{\"version\":2}'", "have version 2, this fleetssh knows 1, in the"),
+        (
+            "UPDATE unit SET requirements = '{\"version\":3}'",
+            "have version 3, this fleetssh knows those up to 2, in the",
+        ),
         ("UPDATE unit SET hash = CAST(x'ff' AS TEXT)", "is damaged .*decode to UTF-8"),
         ("UPDATE machine SET metadata = '[]'", "a stored document cannot be understood"),
     ],

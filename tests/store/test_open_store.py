@@ -62,7 +62,7 @@ def test_relative_path_stays_the_same_file_when_the_process_moves(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     with closing(open_store("a b%20#?.db", "default", {})) as store:
         monkeypatch.chdir("/")
-        with store.hold("ann", 0):
+        with store.hold("ann", "looking", 0):
             pass
     assert names_in(tmp_path) == ["a b%20#?.db", "a b%20#?.db.lock"]
 

@@ -58,7 +58,7 @@ def test_only_the_owner_can_read_anything(tmp_path):
     before = os.umask(0)
     try:
         path = tmp_path / "new" / "deep" / "state.db"
-        with closing(SqliteStore(path)) as store, store.hold("ann", 0):
+        with closing(SqliteStore(path)) as store, store.hold("ann", "looking", 0):
             store.commit(fill(store.load(), 1))
             modes = {entry.name: stat.S_IMODE(entry.stat().st_mode) for entry in path.parent.iterdir()}
     finally:
@@ -155,26 +155,26 @@ def test_hold_ends_when_its_process_is_killed(path):
     assert child.stdout is not None
     assert child.stdout.readline() == "held\n"
     with closing(SqliteStore(path)) as store:
-        message = rf"the other one, looking \(process {child.pid}\), for \d+ s"
-        with pytest.raises(StoreHeld, match=message), store.hold("ann", 0):
+        message = rf"the other one \(looking\) \(process {child.pid}\), for \d+ s"
+        with pytest.raises(StoreHeld, match=message), store.hold("ann", "looking", 0):
             pass
         kill(child)
-        with store.hold("ann", 0):
+        with store.hold("ann", "looking", 0):
             pass
 
 
 def test_lock_file_that_says_nothing_still_keeps_others_out(path):
-    with closing(SqliteStore(path)) as store, store.hold("ann", 0):
+    with closing(SqliteStore(path)) as store, store.hold("ann", "looking", 0):
         path.with_name("state.db.lock").write_bytes(b"\xff{")
         with pytest.raises(StoreHeld, match=r"^another controller is at work on this cluster$"):
-            store.hold("bob", 0).__enter__()
+            store.hold("bob", "looking", 0).__enter__()
 
 
 def test_lock_file_that_cannot_be_used_is_named(path):
     path.with_name("state.db.lock").mkdir()
     message = r"lock file .*state\.db\.lock cannot be used: Is a directory"
     with closing(SqliteStore(path)) as store, pytest.raises(StoreError, match=message):
-        store.hold("ann", 0).__enter__()
+        store.hold("ann", "looking", 0).__enter__()
 
 
 def test_killed_amid_commits_the_file_holds_one_whole_revision(path):
