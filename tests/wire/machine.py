@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fleetssh.core.sighting import Reached, Sighting
 from fleetssh.wire.reply import read_reply
-from fleetssh.wire.script import Visit
+from fleetssh.wire.script import Script
 
 SHELLS = {"dash": "/usr/bin/dash", "bash": "/usr/bin/bash", "busybox": "/usr/bin/busybox"}
 """Each is put in the place of /bin/sh; called by that name, bash follows POSIX and busybox is ash."""
@@ -136,16 +136,16 @@ class Machine:
         assert done.returncode != 99, done.stderr.decode()
         return Ran(done.returncode, done.stdout, done.stderr)
 
-    def run(self, visit: Visit) -> Ran:
+    def run(self, visit: Script) -> Ran:
         """Carries a visit as sshd does: the command through a login shell, the program on standard input."""
         return self.enter(f"/bin/sh -c {shlex.quote(visit.command)}", visit.program)
 
-    def visit(self, visit: Visit, seen_at: float = 0.0) -> Sighting:
+    def visit(self, visit: Script, seen_at: float = 0.0) -> Sighting:
         """Carries a visit and reads its reply."""
         ran = self.run(visit)
         return read_reply("h1", "10.1.1.1", visit.mark, ran.out, seen_at)
 
-    def reached(self, visit: Visit) -> Reached:
+    def reached(self, visit: Script) -> Reached:
         """Carries a visit to a machine that must answer."""
         sighting = self.visit(visit)
         assert isinstance(sighting, Reached), sighting

@@ -133,4 +133,4 @@ def test_no_shell_reads_anything_here_and_visits_are_made_in_wire_alone(path: Pa
     assert "shlex" not in modules and "fleetssh.wire.quoting" not in modules
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     assert not any(keyword.arg == "shell" for call in calls for keyword in call.keywords)
-    assert not any(isinstance(call.func, ast.Name) and call.func.id == "Visit" for call in calls)
+    assert not any(isinstance(call.func, ast.Name) and call.func.id == "Script" for call in calls)

@@ -206,7 +206,9 @@ NAMES = st.text("0123456789abcXYZ:-_.\\@", min_size=1, max_size=20).map(lambda s
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    cluster=TEXTS, texts=st.lists(TEXTS, min_size=1, max_size=5), names=st.sets(NAMES, min_size=5, max_size=5)
+    cluster=TEXTS.filter(bool),
+    texts=st.lists(TEXTS, min_size=1, max_size=5),
+    names=st.sets(NAMES, min_size=5, max_size=5),
 )
 def test_a_visit_takes_texts_names_and_its_cluster_as_they_are(
     shell: str, cluster: str, texts: list[str], names: set[str]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from fleetssh.core.model import Action, TargetState
 from fleetssh.core.sighting import Detail, Ending, Failure, Manifest, Outcome, Reached, Unreached
 from fleetssh.wire.reply import parse_manifest, read_reply
-from fleetssh.wire.script import UNWRITTEN, format_manifest, write_act, write_look
+from fleetssh.wire.script import UNWRITTEN, format_manifest
 from tests.wire.machine import MACHINE_ID, Machine
 from tests.wire.visits import CLUSTER, LOADED, MARK, TEXT, act, holding, install, look, plan, want
 
@@ -191,7 +191,7 @@ def test_steps_are_carried_out_in_fleets_order(machine: Machine) -> None:
 
 
 def test_a_start_that_is_not_waited_for_is_sent_without_a_limit(machine: Machine) -> None:
-    machine.reached(write_act(MARK, install(A), Manifest(), CLUSTER, become=False, wait_seconds=0))
+    machine.reached(act(install(A), wait_seconds=0))
     assert [line.split(" -- ")[0] for line in machine.calls("start")] == [
         "--no-block --no-ask-password start"
     ]
@@ -238,8 +238,8 @@ def test_doing_it_twice_changes_nothing_more(machine: Machine) -> None:
 
 
 def test_sudo_is_asked_without_a_terminal() -> None:
-    assert write_look(MARK, become=True).command.startswith("sudo -n -- /bin/sh -c ")
-    assert not write_look(MARK, become=False).command.startswith("sudo")
+    assert look(become=True).command.startswith("sudo -n -- /bin/sh -c ")
+    assert not look().command.startswith("sudo")
 
 
 # ---------------------------------------------------------------- the manifest before and after
@@ -485,7 +485,7 @@ CHANGES = plan(
 def test_a_full_disk_is_told_and_stops_nothing(machine: Machine) -> None:
     machine.reached(act(install(A, B)))
     before = listing(machine)
-    assert len(before) == 3
+    assert len(before) == 4
     machine.extra = SMALL
     seen, after = visit_and_list(machine, act(CHANGES, holding(A, B)))
     assert after == before

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from fleetssh.core.model import Action, MachinePlan, Step, TargetState, Unit, Wanted
+from fleetssh.core.model import Action, Claim, MachinePlan, Step, TargetState, Unit, Wanted
 from fleetssh.core.planning import ORDER
 from fleetssh.core.sighting import Manifest, ManifestEntry
-from fleetssh.wire.script import Visit, write_act, write_look
+from fleetssh.core.visit import Order, Probe, Visit
+from fleetssh.wire.script import Script, write_visit
 
 MARK = "6b1f0c2d9e8a7b5c4d3e2f10"
 CLUSTER = "c0ffee"
+WHO = "ops@desk"
+FOREVER = 1e9
 TEXT = b"[Service]\nExecStart=/bin/sleep 3600\n"
 LAUNCHED, LOADED = TargetState.LAUNCHED, TargetState.LOADED
 
@@ -43,14 +46,31 @@ def install(*units: Wanted) -> MachinePlan:
     return plan(units, write=names, reload=[""], start=starts)
 
 
-def act(steps: MachinePlan, found: Manifest = Manifest(), cluster: str = CLUSTER) -> Visit:  # noqa: B008
+def act(
+    steps: MachinePlan,
+    found: Manifest = Manifest(),  # noqa: B008
+    cluster: str = CLUSTER,
+    *,
+    claim: Claim | None = None,
+    valid_until: float = FOREVER,
+    wait_seconds: int = 30,
+) -> Script:
     """The visit that carries a plan out."""
-    return write_act(MARK, steps, found, cluster, become=False, wait_seconds=30)
+    order = Order(steps, found, wait_seconds)
+    visit = Visit(claim=claim or Claim(cluster, 0, WHO), valid_until=valid_until, order=order)
+    return write_visit(MARK, visit, become=False)
 
 
-def look(known_boot: str = "") -> Visit:
+def look(
+    known_boot: str = "",
+    *,
+    claim: Claim | None = None,
+    valid_until: float = FOREVER,
+    probes: tuple[Probe, ...] = (),
+    become: bool = False,
+) -> Script:
     """The visit that changes nothing."""
-    return write_look(MARK, become=False, known_boot=known_boot)
+    return write_visit(MARK, Visit(known_boot, claim, valid_until, probes), become=become)
 
 
 def holding(*units: Wanted, cluster: str = CLUSTER) -> Manifest:
