@@ -55,6 +55,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     "reconcile": (
         ("* * * * * ops fleetssh --inventory /etc/fleetssh/hosts.yml reconcile", "in /etc/crontab"),
     ),
+    "run": (
+        ("fleetssh run", "in the foreground, with a line for every change"),
+        ("fleetssh run --interval 10", "a pass every ten seconds"),
+    ),
     "why": (("fleetssh why hello", "where hello.service belongs, and why"),),
     "help": (("fleetssh help lab kill", "the help of a command of the lab"),),
 }

@@ -57,6 +57,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Passes": {
         "plan": Entry("passes", "Show what reconcile would do."),
         "reconcile": Entry("passes", "Bring every machine to what is wanted; fit for cron."),
+        "run": Entry("run", "Watch the machines: pass after pass, until it is told to end."),
         "why": Entry("passes", "Tell why a unit is where it is, or nowhere."),
     },
     "More": {

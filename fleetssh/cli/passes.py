@@ -13,13 +13,8 @@ from fleetssh.cli.progress import progress
 from fleetssh.cli.render import plural
 from fleetssh.cli.session import Session
 from fleetssh.cli.standing import problem
-from fleetssh.cli.telling import (
-    alarm_lines,
-    done_lines,
-    refusal_lines,
-    unreached_lines,
-    work_lines,
-)
+from fleetssh.cli.telling import alarm_lines, done_lines, refusal_lines, unreached_lines, work_lines
+from fleetssh.cli.troubles import troubles_of
 from fleetssh.control.reconcile import plan_pass, run_pass
 from fleetssh.control.result import Pass
 from fleetssh.control.waiting import reports_of
