@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from fleetssh.control.result import Pass
-from fleetssh.core.health import health_of
+from fleetssh.core.health import health_of, reboot_of
 from fleetssh.core.model import Action, Health, MachineRecord, Move, Step, TargetState, Wanted
 from fleetssh.core.names import glob_matches
 from fleetssh.core.planning import describe_failure
@@ -67,7 +67,8 @@ def command_events(
 def health_events(
     who: str, before: Mapping[str, MachineRecord], after: Mapping[str, MachineRecord], at: float
 ) -> tuple[Event, ...]:
-    """One event for each machine whose health is another than remembered, by host name, with the reason.
+    """One event for each machine that was rebooted or whose health is another than remembered, by host name,
+    with the reason.
 
     ``before`` is what the store remembered, ``after`` what is true of the inventory's hosts now.
     """
@@ -82,6 +83,8 @@ def _health_change(old: MachineRecord | None, new: MachineRecord | None) -> str:
     if new is None:
         return "no longer in the inventory"
     was, now = health_of(old) if old else None, health_of(new)
+    if old and reboot_of(old, new):
+        return f"{was} -> up: it was rebooted"
     if was is now:
         return ""
     if now is not Health.UP:

@@ -17,6 +17,11 @@ def short(machine_id: str) -> str:
     return f"{machine_id[:8]}..."
 
 
+def is_open(machine: Machine) -> bool:
+    """Whether the machine may get units at all: it is up, and still in the inventory."""
+    return machine.health is Health.UP and not machine.is_leaving
+
+
 def why_unplaceable(name: str, wanted: Mapping[str, Wanted]) -> str | None:
     """Why ``name`` is never placed, wherever; ``None`` for a unit that should run or be loaded."""
     if name not in wanted:
@@ -94,13 +99,14 @@ class Board:
         """``machine`` as it would be with ``members`` assigned to it; the board itself does not change.
 
         fleet, with one rule for everybody: assigned units win, then global units in order of name, each
-        if the metadata fits and it conflicts with nothing kept so far. A lost machine has no global units.
+        if the metadata fits and it conflicts with nothing kept so far. A machine that is lost or leaving has
+        no global units.
         """
         site = Site(machine)
         for name in members:
             site.members.add(name)
             self._absorb(site, name)
-        if machine.health is not Health.LOST:
+        if machine.health is not Health.LOST and not machine.is_leaving:
             undisputed, disputed = self._fitting_globals(machine)
             kept = []
             for name in disputed:
@@ -173,7 +179,7 @@ class Board:
     def able(self, name: str, site: Site, company: Set[str] = NOTHING) -> bool:
         """Whether the machine could take ``name`` now, if ``company`` came along with it."""
         return (
-            site.machine.health is Health.UP
+            is_open(site.machine)
             and self.suits(name, site.machine)
             and all(peer in company or site.holds(peer) for peer in self.requirements[name].machine_of)
             and not self.clashes(name, site)

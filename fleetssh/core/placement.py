@@ -10,7 +10,7 @@ from types import MappingProxyType
 from fleetssh.core.abilities import Board, Site, short, why_unplaceable
 from fleetssh.core.model import Health, Layout, Machine, Move, Placement, Refusal, Requirements, Wanted
 from fleetssh.core.queues import Queues
-from fleetssh.core.refusals import Refusals
+from fleetssh.core.refusals import LEFT, Refusals
 
 NOBODY: Mapping[str, str] = MappingProxyType({})
 
@@ -23,9 +23,10 @@ def place(
 ) -> Layout:
     """Where every unit belongs now, starting from ``previous``: deterministic, whatever the input order.
 
-    A unit keeps its machine while the machine is up and able, or in doubt; there is no rebalancing. Other
-    units go to the least loaded able machine that is up, ties by machine id, in order of name but after
-    the units they follow. Placing again from the result changes nothing. ``known`` maps ids of machines
+    A unit keeps its machine while the machine is up and able, or in doubt; there is no rebalancing. One that
+    is leaving keeps none once it answers or is lost: until then they may run there. Other units go to the
+    least loaded able machine that is up, ties by machine id, in order of name but after the units they
+    follow. Placing again from the result changes nothing. ``known`` maps ids of machines
     that are no longer listed to host names, for the reasons.
     """
     board = Board(wanted, machines)
@@ -82,9 +83,11 @@ def _settle(
         elif board.requirements[name].is_global:
             left[name] = "it is a global unit now"
         elif machine is None:
-            left[name] = f"machine {_title(placement.machine, known)} is no longer in the inventory"
+            left[name] = f"machine {_title(placement.machine, known)} is {LEFT}"
         elif machine.health is Health.LOST:
             left[name] = f"machine {machine.host} ({short(machine.id)}) was lost"
+        elif machine.is_leaving and machine.health is Health.UP:
+            left[name] = f"machine {machine.host} ({short(machine.id)}) is {LEFT}"
         else:
             staying[name] = placement
     for machine_id, names in _by_machine(staying).items():

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from fleetssh.core.doubt import UNANSWERED, Doubt
 from fleetssh.core.mending import RUNNING, follow, mend, release, resting
-from fleetssh.core.model import Action, Layout, Machine, MachinePlan, Plan, State, Step, TargetState, Wanted
+from fleetssh.core.model import (
+    Action,
+    Health,
+    Layout,
+    Machine,
+    MachinePlan,
+    Plan,
+    State,
+    Step,
+    TargetState,
+    Wanted,
+)
 from fleetssh.core.names import glob_matches
+from fleetssh.core.refusals import LEFT
 from fleetssh.core.sighting import Ending, Found, Reached, Sighting, Unreached
 
 ORDER = {action: place for place, action in enumerate(Action)}
 """A visit carries its steps out in the order in which the actions are declared (fleet 5.2)."""
 
-NOTHING: Mapping[str, str] = MappingProxyType({})
-NEEDS_RELOAD = frozenset({Action.REMOVE, Action.WRITE, Action.LINK})
+NO_DOUBT: Mapping[str, Doubt] = MappingProxyType({})
+NEEDS_RELOAD = frozenset({Action.REMOVE, Action.WRITE, Action.LINK, Action.LEASE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +39,20 @@ class _Case:
     layout: Layout
     retry: frozenset[str]
     arriving: frozenset[str]
-    in_doubt: Mapping[str, str]
-    silent: frozenset[str]
+    in_doubt: Mapping[str, Doubt]
+    silent: Mapping[str, str]
     moved: frozenset[str]
 
     def keeps(self, name: str) -> bool:
         """Whether a copy that belongs elsewhere stays for now: its new home is silent and was never seen to
         have it, so this may be the only one (rule 1)."""
         placement = self.layout.placements.get(name)
-        return placement is not None and placement.machine in self.silent and name not in self.in_doubt
+        home = self.silent.get(placement.machine) if placement else None
+        return home is not None and not (name in self.in_doubt and self.in_doubt[name].host == home)
+
+    def waits(self, name: str, host: str) -> bool:
+        """Whether a copy that may run elsewhere keeps a unit from being started on ``host`` (rule 5)."""
+        return name in self.in_doubt and self.in_doubt[name].host != host
 
 
 def make_plan(
@@ -43,14 +61,14 @@ def make_plan(
     machines: Sequence[Machine],
     sightings: Mapping[str, Sighting],
     retry: frozenset[str] = frozenset(),
-    in_doubt: Mapping[str, str] = NOTHING,
+    in_doubt: Mapping[str, Doubt] = NO_DOUBT,
 ) -> Plan:
     """Every step that brings the machines that answered to where ``layout`` wants them.
 
     Machines that did not answer get no step. Units named in ``retry`` are started even though they have
     failed or ended, and stopped even though somebody else started them (an operator asked for it).
-    ``in_doubt`` maps units that were last seen on a machine in doubt to its host: their old copy may run, so
-    no other machine starts one (rule 5). Pure: equal input gives an equal plan.
+    ``in_doubt`` says which units may still run where nobody can look: no other machine starts them (rule 5).
+    Pure: equal input gives an equal plan.
     """
     reached = [(m, s) for m in machines if isinstance(s := sightings.get(m.host), Reached)]
     belongs = {machine.id: _belonging(state, layout, machine.id) for machine in machines}
@@ -58,8 +76,12 @@ def make_plan(
     for machine, sighting in reached:
         arriving |= belongs[machine.id].keys() - {f.entry.name for f in sighting.found if f.active in RUNNING}
     moving = frozenset(arriving & layout.placements.keys())
-    silent = frozenset(m.id for m in machines if not isinstance(sightings.get(m.host), Reached))
-    doubted = {unit: host for unit, host in in_doubt.items() if unit in layout.placements}
+    silent = {m.id: m.host for m in machines if not isinstance(sightings.get(m.host), Reached)}
+    doubted = {
+        unit: doubt if isinstance(doubt, Doubt) else Doubt(unit, doubt, UNANSWERED)
+        for unit, doubt in in_doubt.items()
+        if unit in layout.placements
+    }
     moved = frozenset(move.unit for move in layout.moves)
     case = _Case(state, layout, retry, moving, doubted, silent, moved)
     leaving: list[MachinePlan] = []
@@ -69,7 +91,11 @@ def make_plan(
         leaving += first
         staying += second
     waves = tuple(tuple(wave) for wave in (leaving, staying) if wave)
-    remarks = [*_remarks(machines, sightings, belongs), *_waiting(case, machines)]
+    remarks = [
+        *_remarks(machines, sightings, belongs),
+        *_about_leaving(machines, belongs),
+        *_waiting(case, reached),
+    ]
     return Plan(layout, waves, tuple(remarks))
 
 
@@ -107,29 +133,46 @@ def _plan_machine(
     second: list[Step] = []
     for name, item in found.items():
         if name not in here and not case.keeps(name):
-            steps = release(item, _why_not_here(case.state, case.layout, name))
+            steps = release(item, _why_not_here(case, machine, name))
             waited_for = name in case.arriving or _makes_room(name, case.state, here, found)
             (first if waited_for else second).extend(steps)
     for name, wanted in here.items():
         if name not in found and (name in sighting.strangers or name in sighting.occupied):
             continue
-        if name in case.in_doubt and case.in_doubt[name] != machine.host and not _runs(found.get(name)):
+        if case.waits(name, machine.host) and not _runs(found.get(name)):
             continue
         why = _why_here(case, name)
         second += mend(wanted, found.get(name), why, name in case.retry, still)
     second += follow(second, here, found)
-    return _machine_plan(machine, first, {}), _machine_plan(machine, second, here)
+    return (
+        _machine_plan(machine, first, {}, _leases(machine, found, first, {})),
+        _machine_plan(machine, second, here, _leases(machine, found, [*first, *second], here)),
+    )
+
+
+def _leases(
+    machine: Machine, found: Mapping[str, Found], steps: Iterable[Step], here: Mapping[str, Wanted]
+) -> dict[str, int]:
+    """Seconds of every lease that is to run on a machine after ``steps``, by unit: what they do not name
+    stays as it was found."""
+    leases = {name: item.entry.lease for name, item in found.items()}
+    for step in steps:
+        if step.action is Action.REMOVE:
+            leases.pop(step.unit, None)
+        elif step.unit in here:
+            leases[step.unit] = lease_of(here[step.unit], machine)
+    return {name: seconds for name, seconds in sorted(leases.items()) if seconds}
 
 
 def _makes_room(name: str, state: State, here: Mapping[str, Wanted], found: Mapping[str, Found]) -> bool:
-    """Whether a unit that leaves a machine must be seen to be gone before another one arrives there, because
-    the two conflict."""
+    """Whether a unit that leaves a machine must be seen to be gone before another one is started there,
+    because the two conflict."""
     leaving = state.wanted[name].unit.requirements.conflicts if name in state.wanted else ()
     return any(
         any(glob_matches(pattern, name) for pattern in wanted.unit.requirements.conflicts)
         or any(glob_matches(pattern, other) for pattern in leaving)
         for other, wanted in here.items()
-        if other not in found
+        if not _runs(found.get(other))
     )
 
 
@@ -137,24 +180,32 @@ def _runs(found: Found | None) -> bool:
     return found is not None and found.active in RUNNING
 
 
-def _waiting(case: _Case, machines: Sequence[Machine]) -> list[str]:
-    """Units that are not started where they belong because a machine in doubt may still run them."""
-    hosts = {machine.id: machine.host for machine in machines}
-    return [
-        f"Unit {unit} waits: {host}, which had it last, does not answer, and it may still run there"
-        for unit, host in sorted(case.in_doubt.items())
-        if hosts.get(case.layout.placements[unit].machine) != host
-    ]
+def _waiting(case: _Case, reached: Sequence[tuple[Machine, Reached]]) -> list[str]:
+    """Units that are not started where they belong because an old copy may still run elsewhere."""
+    hosts = {machine.id: machine.host for machine, _ in reached}
+    running = {(m.id, item.entry.name) for m, s in reached for item in s.found if _runs(item)}
+    waiting = []
+    for unit, doubt in sorted(case.in_doubt.items()):
+        home = case.layout.placements[unit].machine
+        if (
+            hosts.get(home) != doubt.host
+            and case.silent.get(home) != doubt.host
+            and (home, unit) not in running
+        ):
+            waiting.append(f"Unit {unit} waits: {doubt.host}, which had it last, {doubt.reason}")
+    return waiting
 
 
-def _machine_plan(machine: Machine, steps: list[Step], here: Mapping[str, Wanted]) -> list[MachinePlan]:
+def _machine_plan(
+    machine: Machine, steps: list[Step], here: Mapping[str, Wanted], leases: Mapping[str, int]
+) -> list[MachinePlan]:
     if not steps:
         return []
     if any(step.action in NEEDS_RELOAD for step in steps):
         steps = [*steps, Step(Action.RELOAD, "", "unit files change")]
     ordered = tuple(sorted(steps, key=lambda step: (ORDER[step.action], step.unit)))
     units = {step.unit: here[step.unit] for step in ordered if step.unit in here}
-    return [MachinePlan(machine.host, machine.id, ordered, units)]
+    return [MachinePlan(machine.host, machine.id, ordered, units, leases)]
 
 
 def _why_here(case: _Case, name: str) -> str:
@@ -166,18 +217,27 @@ def _why_here(case: _Case, name: str) -> str:
     return placement.reason if name in case.moved else "it belongs here and is missing"
 
 
-def _why_not_here(state: State, layout: Layout, name: str) -> str:
-    wanted = state.wanted.get(name)
+def _why_not_here(case: _Case, machine: Machine, name: str) -> str:
+    wanted = case.state.wanted.get(name)
     if wanted is None:
         return "the unit was destroyed"
     if wanted.target is TargetState.INACTIVE:
         return "its target state is inactive"
-    placement = layout.placements.get(name)
+    if machine.is_leaving:
+        return f"this machine is {LEFT}"
+    placement = case.layout.placements.get(name)
     if placement:
         return f"it belongs on {placement.machine[:8]}..."
     if wanted.unit.requirements.is_global:
         return "this machine does not fit the global unit any more"
     return "it has no place here any more"
+
+
+def lease_of(wanted: Wanted, machine: Machine) -> int:
+    """Seconds for which a unit outlives our visits on a machine (0: for ever): what its file says, or else
+    what its host does."""
+    lease = wanted.unit.requirements.lease
+    return machine.lease if lease is None else lease
 
 
 # ---------------------------------------------------------------- what needs no step but has to be said
@@ -206,6 +266,15 @@ def _remarks(
             if item.entry.name in here and (text := _about_unit(host, item, here[item.entry.name]))
         ]
     return remarks
+
+
+def _about_leaving(machines: Sequence[Machine], belongs: Mapping[str, Mapping[str, Wanted]]) -> Iterator[str]:
+    for machine in sorted(machines, key=lambda machine: machine.host):
+        if machine.is_leaving and machine.health is Health.DOUBTFUL and belongs[machine.id]:
+            yield (
+                f"{machine.host} is {LEFT} and does not answer: its units stay until it does, or is lost; "
+                "'fleetssh reconcile --believe-silence' gives it up"
+            )
 
 
 def _about_stranger(host: str, name: str, here: Mapping[str, Wanted]) -> str:

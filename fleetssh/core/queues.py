@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush, heapreplace
 
-from fleetssh.core.abilities import Board, Metadata, Site
-from fleetssh.core.model import Health
+from fleetssh.core.abilities import Board, Metadata, Site, is_open
 
 
 class Queues:
@@ -62,7 +61,7 @@ class Queues:
     def _heap(self, key: object, metadata: Metadata) -> list[tuple[int, str]]:
         if key not in self._heaps:
             sites = (self._board.sites[machine_id] for machine_id in self._board.eligible(metadata))
-            heap = [(s.load, s.machine.id) for s in sites if s.machine.health is Health.UP]
+            heap = [(s.load, s.machine.id) for s in sites if is_open(s.machine)]
             heapify(heap)
             self._heaps[key] = heap
         return self._heaps[key]

@@ -9,6 +9,7 @@ from fleetssh.core.abilities import Board, Site, short
 from fleetssh.core.model import Health, Refusal
 from fleetssh.core.relations import NOTHING
 
+LEFT = "no longer in the inventory"
 UNFIT_HEALTH = {Health.DOUBTFUL: "in doubt: not answering", Health.LOST: "lost: it no longer answers"}
 
 
@@ -45,8 +46,9 @@ class Refusals:
         return tuple(refusals)
 
     def _reason(self, name: str, site: Site, absent: Sequence[tuple[str, str]]) -> str | None:
-        reason = UNFIT_HEALTH.get(site.machine.health) or self._board.misfit(name, site.machine)
-        if reason:
+        machine = site.machine
+        left = LEFT if machine.is_leaving else None
+        if reason := left or UNFIT_HEALTH.get(machine.health) or self._board.misfit(name, machine):
             return reason
         for peer, reason in absent:
             if not site.holds(peer):

@@ -51,7 +51,7 @@ class Oracle:
         return all(machine.metadata.get(key) in values for key, values in needs.metadata)
 
     def globals_with(self, machine: Machine, members: set[str]) -> list[str]:
-        if machine.health is Health.LOST:
+        if machine.health is Health.LOST or machine.is_leaving:
             return []
         here: list[str] = []
         for name in sorted(name for name in self.needs if self.needs[name].is_global):
@@ -73,6 +73,7 @@ class Oracle:
     def able(self, name: str, machine: Machine, company: frozenset[str] = frozenset()) -> bool:
         return (
             machine.health is Health.UP
+            and not machine.is_leaving
             and self.fits(name, machine)
             and all(peer in self.here(machine) | company for peer in self.needs[name].machine_of)
             and not any(self.conflict(name, other) for other in self.here(machine))
@@ -111,7 +112,7 @@ class Oracle:
                 if place == machine.id and name in self.needs and not self.needs[name].is_global
             }
             if machine.health is Health.UP:
-                names = self.stayers(machine, names)
+                names = set() if machine.is_leaving else self.stayers(machine, names)
             if machine.health is not Health.LOST:
                 self.where.update(dict.fromkeys(names, machine.id))
 
