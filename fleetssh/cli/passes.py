@@ -31,8 +31,8 @@ def reconcile(session: Session) -> Exit:
     Prints what it did, and nothing when all is well, so that cron mails only what matters. Exits with 3
     when a unit has no place or has failed, with 4 when a machine does not answer.
     """
-    with progress(session.cluster, lines=False) as cluster, session.hold():
-        done = run_pass(cluster)
+    with progress(session.cluster, lines=False) as cluster, session.hold() as fence:
+        done = run_pass(cluster, fence)
     say(*done_lines(done))
     troubles, code = troubles_of(done)
     for trouble in troubles:

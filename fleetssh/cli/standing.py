@@ -113,8 +113,8 @@ def _refused(name: str, host: str, done: Pass) -> str:
 def _awaited_host(name: str, machine: Machine, done: Pass) -> str:
     """The host in doubt that had a unit last and may still run it, or nothing."""
     is_global = name in done.plan.layout.globals_on.get(machine.id, ())
-    host = done.survey.in_doubt().get(name, "")
-    return "" if is_global or host == machine.host else host
+    doubt = done.survey.in_doubt.get(name)
+    return "" if doubt is None or is_global or doubt.host == machine.host else doubt.host
 
 
 def _waiting(name: str, machine: Machine, host: str) -> list[str]:

@@ -11,13 +11,14 @@ from fleetssh.control.result import Pass
 from fleetssh.control.survey import survey
 from fleetssh.control.visiting import Errands
 from fleetssh.core.checking import check
+from fleetssh.core.doubt import expecting, is_done_with
 from fleetssh.core.errors import FleetError, StoreConflict
 from fleetssh.core.health import judge
 from fleetssh.core.model import MachinePlan, MachineRecord, Step
 from fleetssh.core.outcomes import done_steps
 from fleetssh.core.placement import place
 from fleetssh.core.planning import leaving_units, make_plan, withhold
-from fleetssh.core.sighting import Outcome, Reached, Sighting
+from fleetssh.core.sighting import Outcome, Reached, Sighting, Unreached
 from fleetssh.core.visit import START_WAIT_SECONDS, Order
 from fleetssh.hosts.crew import ACT_SECONDS
 from fleetssh.store import Event
@@ -35,8 +36,8 @@ def plan_pass(cluster: Cluster, retry: frozenset[str] = frozenset(), *, fence: i
     seen = survey(cluster, state, fence)
     known = {record.machine_id: host for host, record in seen.stored.items()}
     layout = place(state.wanted, seen.machines, state.placements, known)
-    plan = make_plan(state, layout, seen.machines, seen.sightings, retry, seen.in_doubt())
-    findings = check(state, plan, seen.machines)
+    plan = make_plan(state, layout, seen.machines, seen.sightings, retry, seen.in_doubt)
+    findings = check(state, plan, seen.machines, seen.in_doubt, seen.sightings)
     if findings:
         raise FleetError(
             "the plan contradicts itself, nothing was touched:\n  " + "\n  ".join(findings),
@@ -75,9 +76,8 @@ def _carry_out(cluster: Cluster, planned: Pass, wait_seconds: int, began: float)
     if layout.moves:
         events += move_events(cluster.who, layout.moves, cluster.clock.now())
         state, events = cluster.store.commit(replace(state, placements=layout.placements), events), ()
-    work = _Work(
-        cluster, planned.survey.errands, dict(planned.sightings), dict(planned.records), wait_seconds
-    )
+    seen, records = planned.sightings, dict(planned.records)
+    work = _Work(cluster, planned.survey.errands, seen, dict(seen), records, wait_seconds)
     *earlier, last = planned.plan.waves or ((),)
     for wave in earlier:
         work.act(wave)
@@ -104,6 +104,7 @@ class _Work:
 
     cluster: Cluster
     errands: Errands
+    looked: Mapping[str, Sighting]
     sightings: dict[str, Sighting]
     records: dict[str, MachineRecord]
     wait_seconds: int
@@ -120,26 +121,34 @@ class _Work:
             for host in todo
             if isinstance(sighting := self.sightings[host], Reached) and host not in self.stuck
         }
-        self._arm(todo[host] for host in seen)
+        before = dict(self.records)
+        self._expect(todo[host] for host in seen)
         orders = {host: Order(todo[host], seen[host].manifest, self.wait_seconds) for host in seen}
         for host, sighting in sorted(self.errands.act(orders, seen, ACT_SECONDS).items()):
             self.sightings[host] = sighting
             self.done += [(host, step) for step in done_steps(todo[host], sighting)]
+            if isinstance(sighting, Unreached) and not sighting.sent:
+                self.records[host] = before[host]
             if isinstance(sighting, Reached):
                 self.troubles += [(host, o) for o in sighting.outcomes if not o.ok]
 
-    def _arm(self, plans: Iterable[MachinePlan]) -> None:
-        """Writes down, before they set out, that these visits may begin leases."""
+    def _expect(self, plans: Iterable[MachinePlan]) -> None:
+        """Writes down, before the visits set out, what they may start and which leases they may renew."""
         at = self.cluster.time()
-        armed = {p.host: replace(self.records[p.host], armed_at=at) for p in plans if p.leases}
-        self.cluster.store.remember(armed.values())
-        self.records |= armed
-        self.errands = self.errands.knowing(armed)
+        expected = {plan.host: expecting(self.records[plan.host], plan, at) for plan in plans}
+        changed = {host: record for host, record in expected.items() if record != self.records[host]}
+        self.cluster.store.remember(changed.values())
+        self.records |= changed
 
     def newest(self) -> Mapping[str, MachineRecord]:
         """What is known of the machines, of the acted-on ones as they were after acting."""
-        reached = {host: s for host, s in self.sightings.items() if isinstance(s, Reached)}
-        judged = judge(self.records, reached, self.cluster.patience).records
+        at = self.cluster.time()
+        acted = {
+            host: sighting
+            for host, sighting in self.sightings.items()
+            if isinstance(sighting, Reached) and sighting is not self.looked[host]
+        }
+        judged = judge(self.records, acted, self.cluster.patience, at).records
         return {**self.records, **{h: replace(r, way=self.records[h].way) for h, r in judged.items()}}
 
     def hold(self, wave: Sequence[MachinePlan]) -> None:
@@ -160,12 +169,8 @@ def _not_gone(units: frozenset[str], sighting: Sighting) -> frozenset[str]:
 def _remember(cluster: Cluster, done: Pass, events: Sequence[Event]) -> None:
     """Writes down what is known of the machines, and what happened unless it is no news."""
     names = {host.name for host in cluster.inventory.hosts}
-    kept = {name: record for name, record in done.records.items() if name in names or _may_run(record)}
+    at = cluster.time()
+    kept = {n: record for n, record in done.records.items() if n in names or not is_done_with(record, at)}
     forgotten = [name for name in done.survey.stored if name not in kept]
     told = news(events, cluster.store.history(len(events))) if events else ()
     cluster.store.remember(kept.values(), forgotten, told)
-
-
-def _may_run(record: MachineRecord) -> bool:
-    """Whether a machine that has left the inventory has to be visited again: it may run units of ours."""
-    return bool(record.seen) and not record.lost

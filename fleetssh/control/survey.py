@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 
 from fleetssh.control.cluster import Cluster
 from fleetssh.control.visiting import Errands
+from fleetssh.core.doubt import Doubt, doubts
 from fleetssh.core.errors import InventoryError
-from fleetssh.core.health import judge
+from fleetssh.core.health import judge, second_opinions
 from fleetssh.core.metadata import merge
-from fleetssh.core.model import Claim, Health, Machine, MachineRecord, State, TargetState
+from fleetssh.core.model import Claim, Machine, MachineRecord, State, TargetState
 from fleetssh.core.sighting import Failure, Reached, Sighting, Unreached
-from fleetssh.core.visit import Visit
+from fleetssh.core.visit import Probe, Visit
 from fleetssh.hosts.crew import visit_all
 from fleetssh.inventory import Host, Inventory
 from fleetssh.inventory.ways import host_of, way_of
@@ -26,8 +27,8 @@ NEVER = sys.maxsize
 class Survey:
     """What is known of the machines after one look at each: sightings and records by inventory host name,
     the machines as placement sees them (sorted by id), an alarm when too many went silent together,
-    and what the store remembered before, of hosts that have left the inventory too. ``errands`` can visit the
-    machines again."""
+    and what the store remembered before, of hosts that have left the inventory too. ``in_doubt`` are the
+    units that may run where nobody can look. ``errands`` can visit the machines again."""
 
     sightings: Mapping[str, Sighting]
     records: Mapping[str, MachineRecord]
@@ -35,19 +36,11 @@ class Survey:
     errands: Errands
     alarm: str = ""
     stored: Mapping[str, MachineRecord] = field(default_factory=dict)
+    in_doubt: Mapping[str, Doubt] = field(default_factory=dict)
 
     def unreached(self) -> list[Unreached]:
         """The hosts that did not answer, sorted by name."""
         return [s for _, s in sorted(self.sightings.items()) if isinstance(s, Unreached)]
-
-    def in_doubt(self) -> dict[str, str]:
-        """Unit -> host for what was last seen on a machine that is in doubt."""
-        return {
-            known.name: machine.host
-            for machine in self.machines
-            if machine.health is Health.DOUBTFUL
-            for known in self.records[machine.host].seen
-        }
 
 
 def look_at(cluster: Cluster, hosts: Iterable[str]) -> dict[str, Sighting]:
@@ -73,13 +66,14 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
     if claim:
         records |= _arm(cluster, records)
     errands = Errands(cluster, claim, hosts, records)
-    looks = errands.look({})
+    looks = errands.look(_second_opinions(cluster, records, hosts) if deciding else {})
     looks |= errands.renew(looks)
     records |= _disarm(stored, looks)
-    _refuse_twins(cluster.inventory, looks)
+    at = cluster.time()
+    refuse_twins(cluster.inventory, looks)
     sightings = {host: _if_ours(sighting, state, claim) for host, sighting in looks.items()}
     patience = cluster.patience if deciding else replace(cluster.patience, looks=NEVER)
-    judgement = judge(records, sightings, patience)
+    judgement = judge(records, sightings, patience, at, believe=cluster.believe_silence)
     judged = {name: replace(record, way=way_of(hosts[name])) for name, record in judgement.records.items()}
     in_inventory = {host.name: host for host in cluster.inventory.hosts}
     machines = [
@@ -95,7 +89,9 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
         for name, record in judged.items()
     ]
     machines.sort(key=lambda machine: machine.id)
-    return Survey(sightings, judged, tuple(machines), errands.knowing(judged), judgement.alarm, stored)
+    known = errands.knowing(judged)
+    in_doubt = doubts(judged, machines, at)
+    return Survey(sightings, judged, tuple(machines), known, judgement.alarm, stored, in_doubt)
 
 
 def _hosts(inventory: Inventory, stored: Mapping[str, MachineRecord]) -> dict[str, Host]:
@@ -106,6 +102,13 @@ def _hosts(inventory: Inventory, stored: Mapping[str, MachineRecord]) -> dict[st
         if name not in hosts and host is not None and not record.lost:
             hosts[name] = host
     return hosts
+
+
+def _second_opinions(
+    cluster: Cluster, records: Mapping[str, MachineRecord], hosts: Mapping[str, Host]
+) -> Mapping[str, tuple[Probe, ...]]:
+    targets = {name: (host.address, host.port) for name, host in hosts.items()}
+    return second_opinions(records, cluster.carrier.fallen(), targets)
 
 
 def _arm(cluster: Cluster, records: Mapping[str, MachineRecord]) -> dict[str, MachineRecord]:
@@ -159,7 +162,8 @@ def _is_worse(claim: Claim | None, state: State, holder: Claim) -> bool:
     return (holder.fence, holder.who) != (claim.fence, claim.who) and holder.fence >= claim.fence
 
 
-def _refuse_twins(inventory: Inventory, sightings: Mapping[str, Sighting]) -> None:
+def refuse_twins(inventory: Inventory, sightings: Mapping[str, Sighting]) -> None:
+    """Raises InventoryError when two of the inventory's hosts have one machine id."""
     owners: dict[str, str] = {}
     places = {host.name: host.where for host in inventory.hosts}
     for host, sighting in sorted(sightings.items()):

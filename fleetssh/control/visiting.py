@@ -10,7 +10,7 @@ from fleetssh.core.leases import VALID_SECONDS
 from fleetssh.core.model import Claim, MachineRecord
 from fleetssh.core.sighting import Reached, Sighting
 from fleetssh.core.visit import Order, Probe, Visit
-from fleetssh.hosts.crew import LOOK_SECONDS, visit_all
+from fleetssh.hosts.crew import visit_all
 from fleetssh.inventory import Host
 
 
@@ -27,7 +27,10 @@ class Errands:
     def look(self, probes: Mapping[str, tuple[Probe, ...]]) -> dict[str, Sighting]:
         """One look at every host, with the ports that each is asked to try."""
         at = self.cluster.time()
-        return self._send({name: self._look(name, at, probes.get(name, ())) for name in self.hosts})
+        return self._send(
+            {name: self._look(name, at, probes.get(name, ())) for name in self.hosts},
+            self.cluster.look_seconds,
+        )
 
     def renew(self, sightings: Mapping[str, Sighting]) -> dict[str, Sighting]:
         """A second visit to the machines whose leases could not be renewed, because what was known of their
@@ -41,7 +44,7 @@ class Errands:
             name: Visit(sighting.facts.boot_id, self.claim, sighting.facts.uptime + VALID_SECONDS)
             for name, sighting in late.items()
         }
-        return self._send(visits)
+        return self._send(visits, self.cluster.look_seconds)
 
     def act(
         self, orders: Mapping[str, Order], seen: Mapping[str, Reached], deadline: float
@@ -67,7 +70,7 @@ class Errands:
         record = self.records.get(name)
         return record.uptime + (at - record.read_at) + VALID_SECONDS if record else 0.0
 
-    def _send(self, visits: Mapping[str, Visit], deadline: float = LOOK_SECONDS) -> dict[str, Sighting]:
+    def _send(self, visits: Mapping[str, Visit], deadline: float) -> dict[str, Sighting]:
         jobs: Iterable[tuple[Host, Visit]] = [
             (self.hosts[name], visit) for name, visit in sorted(visits.items())
         ]
