@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.table import Row, medians, tell
 from fleetssh.control.cluster import Cluster
 from fleetssh.control.reconcile import run_pass
-from fleetssh.control.survey import look_at
+from fleetssh.control.survey import survey
 from fleetssh.core.health import Patience
 from fleetssh.hosts.over_fabric import FabricCarrier
 from fleetssh.inventory import load_inventory
@@ -70,15 +70,16 @@ class Bench:
         """Milliseconds of a pass with nothing to do: wall, controller's CPU; machines' CPU of one look."""
         store, carrier = open_store(str(self.state), "bench", {}), FabricCarrier()
         cluster = Cluster(load_inventory(self.lab.inventory_path), store, carrier, "bench", Patience())
-        run_pass(cluster)
+        with store.hold("bench", "measuring", 0.0) as fence:
+            run_pass(cluster, fence)
 
         def once() -> tuple[float, float, float]:
             wall, cpu = time.perf_counter(), time.process_time()
-            done = run_pass(cluster)
+            done = run_pass(cluster, fence)
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             assert done.plan.is_empty
             machines = self.lab.used_seconds
-            look_at(cluster, records=store.machines())
+            survey(cluster, store.load())
             return wall * 1000, cpu * 1000, (self.lab.used_seconds - machines) * 1000
 
         try:

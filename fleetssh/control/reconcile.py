@@ -171,6 +171,6 @@ def _remember(cluster: Cluster, done: Pass, events: Sequence[Event]) -> None:
     names = {host.name for host in cluster.inventory.hosts}
     at = cluster.time()
     kept = {n: record for n, record in done.records.items() if n in names or not is_done_with(record, at)}
-    forgotten = [name for name in done.survey.stored if name not in kept]
+    forgotten = [name for name in done.survey.stored if name not in kept and name not in names]
     told = news(events, cluster.store.history(len(events))) if events else ()
     cluster.store.remember(kept.values(), forgotten, told)

@@ -10,6 +10,7 @@ from fleetssh.control.cluster import Cluster
 from fleetssh.control.visiting import Errands
 from fleetssh.core.doubt import Doubt, doubts
 from fleetssh.core.errors import InventoryError
+from fleetssh.core.gathering import is_unread, keep_unread
 from fleetssh.core.health import judge, second_opinions
 from fleetssh.core.metadata import merge
 from fleetssh.core.model import Claim, Machine, MachineRecord, State, TargetState
@@ -62,7 +63,7 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
     stored = cluster.store.machines()
     hosts = _hosts(cluster.inventory, stored)
     claim = None if fence is None else Claim(state.cluster, fence, cluster.controller)
-    records = {name: record for name, record in stored.items() if name in hosts}
+    records = {name: r for name, r in stored.items() if name in hosts and not is_unread(r)}
     if claim:
         records |= _arm(cluster, records)
     errands = Errands(cluster, claim, hosts, records)
@@ -71,7 +72,8 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
     records |= _disarm(stored, looks)
     at = cluster.time()
     refuse_twins(cluster.inventory, looks)
-    sightings = {host: _if_ours(sighting, state, claim) for host, sighting in looks.items()}
+    ours = {host: _if_ours(sighting, state, claim) for host, sighting in looks.items()}
+    sightings = keep_unread(stored, ours)
     patience = cluster.patience if deciding else replace(cluster.patience, looks=NEVER)
     judgement = judge(records, sightings, patience, at, believe=cluster.believe_silence)
     judged = {name: replace(record, way=way_of(hosts[name])) for name, record in judgement.records.items()}
@@ -145,13 +147,14 @@ def _if_ours(sighting: Sighting, state: State, claim: Claim | None) -> Sighting:
         entry.target is not TargetState.INACTIVE for entry in sighting.manifest.entries
     ):
         text = (
-            f"it runs units of cluster {owner[:8]}..., this is {state.cluster[:8]}...; "
-            "use that cluster's state file, or take the machine over with 'fleetssh adopt'"
+            f"it runs units of cluster {owner[:8]}..., this is {state.cluster[:8]}...; if that state was "
+            "lost, 'fleetssh state rebuild' (with no state file) makes it anew from the machines, and "
+            "'fleetssh adopt' takes them over into this one"
         )
         return Unreached(sighting.host, Failure.FOREIGN, text, sighting.seen_at, sent=True)
     if holder and holder.cluster == state.cluster and _is_worse(claim, state, holder):
-        text = f"{holder.who} (fence {holder.fence}, this is {claim.fence if claim else state.fence}); "
-        text += "'fleetssh adopt' takes it over"
+        ours = claim.fence if claim else state.fence
+        text = f"{holder.who} holds it (fence {holder.fence}, this is {ours}); 'fleetssh adopt' takes it over"
         return Unreached(sighting.host, Failure.FENCED, text, sighting.seen_at, sent=True)
     return sighting
 

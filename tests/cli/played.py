@@ -6,9 +6,11 @@ import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from fleetssh.core.sighting import Failure, Unreached
-from fleetssh.hosts import Answer, Target
-from fleetssh.wire.script import Visit
+from fleetssh.core.sighting import Failure, Sighting, Unreached
+from fleetssh.core.visit import Visit
+from fleetssh.hosts import Target
+from fleetssh.hosts.conversation import Answer, converse
+from fleetssh.wire.script import Script
 from tests.wire.machine import Machine
 
 IDS = {"m1": "c31e44e1" + "1" * 24, "m2": "595989bb" + "2" * 24}
@@ -23,7 +25,13 @@ class PlayedCarrier:
         self.machines = machines
         self.silent: set[str] = set()
 
-    def carry(self, target: Target, visit: Visit, deadline_seconds: float) -> Answer | Unreached:
+    def visit(self, target: Target, visit: Visit, deadline_seconds: float) -> Sighting:
+        return converse(self.carry, target, visit, deadline_seconds)
+
+    def fallen(self) -> frozenset[str]:
+        return frozenset()
+
+    def carry(self, target: Target, visit: Script, deadline_seconds: float) -> Answer | Unreached:
         if target.name in self.silent:
             return Unreached(target.name, Failure.TIMEOUT, "it is played to be silent")
         ran = self.machines[target.name].run(visit)

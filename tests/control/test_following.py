@@ -19,11 +19,11 @@ from fleetssh.control.following import Remark, follow, go_on
 from fleetssh.control.reading import Feed, Reading
 from fleetssh.core.errors import MachineError
 from fleetssh.core.journal import Line
-from fleetssh.core.sighting import Unreached
-from fleetssh.hosts import Answer, Target
+from fleetssh.core.sighting import Sighting
+from fleetssh.core.visit import Visit
+from fleetssh.hosts import Target
 from fleetssh.inventory import Host
 from fleetssh.wire.journal import Ask
-from fleetssh.wire.script import Visit
 
 JOURNALCTL = '''#!{python}
 """The journal is a file: a line "BOOT MICROSECONDS MESSAGE" an entry, their numbers the cursors."""
@@ -132,7 +132,10 @@ class LocalCarrier:
     def __init__(self, machines: dict[str, Machine]) -> None:
         self.machines = machines
 
-    def carry(self, target: Target, visit: Visit, deadline_seconds: float) -> Answer | Unreached:
+    def fallen(self) -> frozenset[str]:
+        return frozenset()
+
+    def visit(self, target: Target, visit: Visit, deadline_seconds: float) -> Sighting:
         raise AssertionError("a journal needs no visit")
 
     def stream(

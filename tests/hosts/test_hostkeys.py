@@ -16,9 +16,9 @@ import paramiko
 import pytest
 
 from fleetssh.core.sighting import Failure, Unreached
+from fleetssh.core.visit import Visit
 from fleetssh.hosts.over_fabric import FabricCarrier
 from fleetssh.inventory import Host
-from fleetssh.wire.script import write_look
 
 KEYS = [paramiko.ECDSAKey.generate() for _ in range(2)]
 
@@ -82,7 +82,7 @@ def connect(port: int, login: Path, known_hosts: Path, *, accept_new: bool = Fal
     """Why a connection was given up: nobody may log in, so a trusted host key shows as ``LOGIN``."""
     host = Host("m1", "127.0.0.1", port, "core", str(login), False, str(known_hosts), {}, (), "")
     with closing(FabricCarrier(accept_new_host_keys=accept_new, connect_seconds=60.0)) as carrier:
-        answer = carrier.carry(host, write_look("mark", become=False), 60.0)
+        answer = carrier.visit(host, Visit(), 60.0)
     assert isinstance(answer, Unreached)
     return answer
 

@@ -14,7 +14,8 @@ from tests.live.conftest import Fleet
 
 TRACES = r"""
 journalctl --sync
-find /run/fleet /run/systemd/system /etc/systemd/system -printf '%p %T@ %C@ %l\n' 2>/dev/null | sort
+find /run/fleet /run/systemd/system /etc/systemd/system -printf '%p %T@ %C@ %l\n' 2>/dev/null |
+grep -v -e '^/run/fleet ' -e '^/run/fleet/holder ' | sort
 cat /proc/sys/kernel/random/boot_id
 systemctl show -p UnitsLoadTimestampMonotonic
 systemctl list-units --all --plain --no-legend --type=service,timer,socket | cut -d' ' -f1 |
@@ -22,7 +23,8 @@ grep -v -e ^systemd- -e ^user | xargs systemctl show -p Id -p MainPID -p Invocat
 -p StateChangeTimestampMonotonic --
 """
 """Whatever a visit could touch leaves a mark in one of these: a file's times, a daemon-reload, a job, a
-process. What a login itself changes (sessions, scopes) is left out."""
+process. What a login itself changes (sessions, scopes) is left out, and whose visits a machine obeys: every
+pass may write that."""
 
 
 def traces(fleet: Fleet, without: Collection[str] = ()) -> dict[str, list[str]]:

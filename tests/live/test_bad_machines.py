@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from fleetssh import clock
 from fleetssh.core.sighting import Failure, Reached, Sighting, Unreached
+from fleetssh.core.visit import Visit
 from fleetssh.hosts.crew import visit_all
 from fleetssh.hosts.over_fabric import FabricCarrier
 from fleetssh.inventory import load_inventory
 from fleetssh.wire.reply import MAX_REPLY_BYTES
-from fleetssh.wire.script import write_look
 from tests.live.conftest import Fleet
 from tests.live.misuse import add_login, drop_logins, run_inside
 from tests.live.outside import edit_inventory, pinned, traces
@@ -114,9 +113,9 @@ def test_a_login_that_talks_before_and_after_is_no_hindrance(odd: Fleet) -> None
 def look(fleet: Fleet, seconds: float) -> dict[str, Sighting]:
     carrier = FabricCarrier(connect_seconds=5)
     hosts = load_inventory(Path(fleet.env["FLEETSSH_INVENTORY"])).hosts
-    visits = [(host, write_look("c" * 24, become=False)) for host in hosts]
+    visits = [(host, Visit()) for host in hosts]
     try:
-        return {s.host: s for s in visit_all(carrier, visits, clock.now, deadline_seconds=seconds)}
+        return {s.host: s for s in visit_all(carrier, visits, deadline_seconds=seconds)}
     finally:
         carrier.close()
 
