@@ -39,6 +39,7 @@ class Settings:
     lost_after_looks: int | None = None
     lost_after_seconds: float | None = None
     connect_timeout: float | None = None
+    silence_timeout: float | None = None
     ssh_username: str | None = None
     known_hosts_file: str | None = None
     accept_new_host_keys: bool = False
@@ -131,11 +132,13 @@ class Session:
     @cached_property
     def carrier(self) -> Carrier:
         """Carries visits over SSH."""
+        from fleetssh.hosts.keeping import SILENCE_SECONDS
         from fleetssh.hosts.over_fabric import CONNECT_SECONDS, FabricCarrier
 
         return FabricCarrier(
             accept_new_host_keys=self.settings.accept_new_host_keys,
             connect_seconds=self.settings.connect_timeout or CONNECT_SECONDS,
+            silence_seconds=self.settings.silence_timeout or SILENCE_SECONDS,
         )
 
     @cached_property

@@ -1,0 +1,127 @@
+"""Kept connections: how a machine's silence is noticed on one, and when one is worn out."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+import zlib
+from dataclasses import dataclass
+
+import fabric
+
+from fleetssh import clock
+from fleetssh.hosts.failures import UNROUTABLE
+
+SILENCE_SECONDS = 10.0
+"""Whose kernel acknowledges nothing for so long is not there: for commands, which can wait."""
+
+KEEPALIVES = 2
+"""Messages in the time that silence may last: there always is one under way that wants an acknowledgement."""
+
+PATIENT_TRIES = 4
+"""A slow or lossy line is given so many times as long as its kernel waits before it sends something again."""
+
+WORN_CHANNELS = 200
+"""A connection is replaced after so many visits: paramiko keeps an entry for every channel that there ever
+was on it (its issue 1685), and a new connection costs a hundredth of so many visits."""
+
+WORN_SPREAD = 100
+"""Machines differ by up to so many visits, so that they are not all connected anew in one pass."""
+
+SILENCE = frozenset({errno.ETIMEDOUT}) | UNROUTABLE
+"""How the kernel says that nobody acknowledges what was sent."""
+
+IS_LINUX = hasattr(socket, "TCP_USER_TIMEOUT") and hasattr(socket, "TCP_INFO")
+"""Other kernels find silence out by themselves, after minutes; until then deadlines bound every visit."""
+
+TCP_INFO = struct.Struct("=8x 24I")
+RTO, LAST_DATA_RECEIVED, LAST_ACK_RECEIVED = 0, 11, 12
+"""Among the numbers of the kernel's ``struct tcp_info``: microseconds, and twice milliseconds."""
+
+
+class Line(socket.socket):
+    """A TCP connection that knows whether it ended because the other side fell silent: ``silent_since`` is
+    then when that was last heard of, on the clock of deadlines."""
+
+    silent_since: float | None = None
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        """As socket.recv."""
+        try:
+            return super().recv(size, flags)
+        except OSError as error:
+            self._learn(error)
+            raise
+
+    def send(self, data: bytes, flags: int = 0, /) -> int:  # type: ignore[override]
+        """As socket.send."""
+        try:
+            return super().send(data, flags)
+        except OSError as error:
+            self._learn(error)
+            raise
+
+    def expect_answers(self, within_seconds: float) -> None:
+        """Has the kernel give the connection up when nothing is acknowledged for so long, or for longer on a
+        slow line."""
+        if not IS_LINUX:
+            return
+        slow = PATIENT_TRIES * self._info()[RTO] / 1e6
+        timeout = round(1000 * max(within_seconds, slow))
+        self.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout)
+
+    def _learn(self, error: OSError) -> None:
+        if error.errno in SILENCE and self.silent_since is None:
+            info = self._info()
+            ago = min(info[LAST_DATA_RECEIVED], info[LAST_ACK_RECEIVED]) / 1000
+            self.silent_since = clock.monotonic() - ago
+
+    def _info(self) -> tuple[int, ...]:
+        if not IS_LINUX:
+            return (0,) * TCP_INFO.size
+        return TCP_INFO.unpack(self.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO.size))
+
+
+def dial(host: str, port: int, timeout_seconds: float) -> Line:
+    """A line to a port. Raises OSError."""
+    plain = socket.create_connection((host, port), timeout=timeout_seconds)
+    line = Line(fileno=plain.detach())
+    line.settimeout(timeout_seconds)
+    # Without it a command waits 40 ms for the other side's delayed acknowledgement.
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return line
+
+
+@dataclass(slots=True)
+class Kept:
+    """A connection that is kept for the next visit. ``line`` is ``None`` behind a jump host; ``channels``
+    counts what it was used for, up to ``limit``."""
+
+    connection: fabric.Connection
+    line: Line | None
+    limit: int
+    channels: int = 0
+
+    @property
+    def is_up(self) -> bool:
+        """Whether nobody has ended it, and it has not fallen silent."""
+        return bool(self.connection.is_connected)
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether it is time for a new one."""
+        return self.channels >= self.limit
+
+    @property
+    def silent_since(self) -> float | None:
+        """When the machine was last heard of, if silence ended the connection."""
+        return self.line.silent_since if self.line else None
+
+
+def keep(name: str, connection: fabric.Connection, line: Line | None, silence_seconds: float) -> Kept:
+    """Watches an open connection for silence of its machine, between visits too."""
+    if line is not None:
+        line.expect_answers(silence_seconds)
+    connection.transport.set_keepalive(silence_seconds / KEEPALIVES)
+    return Kept(connection, line, WORN_CHANNELS + zlib.crc32(name.encode()) % WORN_SPREAD)
