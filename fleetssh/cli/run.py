@@ -13,7 +13,15 @@ from fleetssh.cli.flags import Flag, Verb
 from fleetssh.cli.notify import Notifier
 from fleetssh.cli.session import Session
 from fleetssh.cli.watch import Watch
-from fleetssh.control.loop import CONNECT_SECONDS, INTERVAL_SECONDS, PATIENCE, Loop, Orders, Source
+from fleetssh.control.loop import (
+    CONNECT_SECONDS,
+    INTERVAL_SECONDS,
+    PATIENCE,
+    SILENCE_SECONDS,
+    Loop,
+    Orders,
+    Source,
+)
 from fleetssh.inventory.fingerprint import fingerprint
 
 SHORTEST_SECONDS = 0.1
@@ -40,6 +48,7 @@ def run(session: Session, interval: float, believe_silence: bool) -> Exit:
     session.set("lost_after_looks", PATIENCE.looks, override=False)
     session.set("lost_after_seconds", PATIENCE.seconds, override=False)
     session.set("connect_timeout", CONNECT_SECONDS, override=False)
+    session.set("silence_timeout", SILENCE_SECONDS, override=False)
     orders = Orders()
     cluster = replace(session.cluster, believe_silence=believe_silence)
     watch = Watch(Notifier(session.environ), session.environ, debug=session.settings.debug)

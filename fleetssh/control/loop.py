@@ -22,6 +22,10 @@ PATIENCE = Patience(looks=2, seconds=2.0)
 CONNECT_SECONDS = 1.5
 """A new connection takes 0.1 s in the same building; a dead machine holds up every pass this long."""
 
+SILENCE_SECONDS = 1.2
+"""A kernel that acknowledges nothing for so long, over several tries, has gone; then the machine is looked at
+at once over a new connection."""
+
 LOOK_SECONDS = 5.0
 """A machine that hangs must not keep the loop from the others for long; it is looked at again anyway."""
 
