@@ -60,6 +60,14 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("fleetssh run --interval 10", "a pass every ten seconds"),
     ),
     "why": (("fleetssh why hello", "where hello.service belongs, and why"),),
+    "adopt": (
+        ("fleetssh adopt", "every machine that obeys another controller, after a question"),
+        ("fleetssh adopt m1 m2 --yes", "two machines, in a script"),
+    ),
+    "state rebuild": (
+        ("fleetssh state rebuild --dry-run", "what a new state would hold"),
+        ("fleetssh state rebuild", "make it, after a question"),
+    ),
     "help": (("fleetssh help lab kill", "the help of a command of the lab"),),
 }
 """By the name of the command."""

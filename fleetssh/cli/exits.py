@@ -22,9 +22,9 @@ class Exit(enum.IntEnum):
     MACHINE = 4
     """A machine that matters to what was asked for could not be reached."""
     PENDING = 5
-    """``plan --exit-code``: there is something to do."""
+    """``plan --exit-code``: there is something to do. ``adopt``, ``state rebuild``: nobody said yes to it."""
     REFUSED = 6
-    """Another controller is at work on the cluster."""
+    """Another controller is at work on the cluster, or machines obey another one (``fleetssh adopt``)."""
     INTERRUPTED = 130
     """Ctrl-C: 128 and the number of SIGINT, as shells do it."""
 

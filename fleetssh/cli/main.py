@@ -59,6 +59,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "reconcile": Entry("passes", "Bring every machine to what is wanted; fit for cron."),
         "run": Entry("run", "Watch the machines: pass after pass, until it is told to end."),
         "why": Entry("passes", "Tell why a unit is where it is, or nowhere."),
+        "adopt": Entry("adopt", "Take machines over from another controller or cluster."),
     },
     "More": {
         "lab": Entry("lab", "Make a throw-away cluster of real systemd machines on this computer."),
