@@ -68,6 +68,12 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("fleetssh state rebuild --dry-run", "what a new state would hold"),
         ("fleetssh state rebuild", "make it, after a question"),
     ),
+    "state check": (("fleetssh state check", "is the state sound?"),),
+    "state backup": (
+        ("fleetssh state backup before-upgrade.db", "before something that may go wrong"),
+        ("0 3 * * * ops fleetssh state backup --force /mnt/backup/fleetssh.db", "in /etc/crontab"),
+    ),
+    "state restore": (("fleetssh state restore before-upgrade.db", "and back"),),
     "help": (("fleetssh help lab kill", "the help of a command of the lab"),),
 }
 """By the name of the command."""

@@ -203,7 +203,7 @@ class Shaped(click.Command):
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """What it is for, then examples."""
         super().format_help_text(ctx, formatter)
-        if examples := EXAMPLES.get(self.name or ""):
+        if examples := EXAMPLES.get(ctx.command_path.removeprefix("fleetssh ")):
             with formatter.section("Examples"):
                 formatter.write_dl(examples, col_max=EXAMPLE_COLUMNS)
 

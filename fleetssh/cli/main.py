@@ -62,6 +62,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "adopt": Entry("adopt", "Take machines over from another controller or cluster."),
     },
     "More": {
+        "state": Entry("state", "Check, back up and restore the state."),
         "lab": Entry("lab", "Make a throw-away cluster of real systemd machines on this computer."),
         "completion": Entry("completion", "Print a script that makes your shell complete commands."),
         "version": Entry("about", "Print the version."),

@@ -101,6 +101,12 @@ class Session:
 
         return open_store(self.settings.state, self.settings.cluster, self.environ)
 
+    def state_path(self) -> Path:
+        """The file that the cluster's state is in, or would be in. Raises StoreError when it is in no file."""
+        from fleetssh.store import state_file
+
+        return state_file(self.settings.state, self.settings.cluster, self.environ)
+
     def has_store(self) -> bool:
         """Whether there is a store already; looking makes none. Raises UsageError."""
         from fleetssh.store import store_exists

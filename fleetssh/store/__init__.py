@@ -159,8 +159,18 @@ def open_store(
 
 def store_exists(location: str | None, cluster: str, environ: Mapping[str, str]) -> bool:
     """Whether ``open_store`` would open what is there already. Makes nothing; raises ``UsageError``."""
-    scheme, rest = _split(_locate(location, cluster, environ))
-    return scheme == "sqlite" and bool(rest) and _path(rest, environ).is_file()
+    path = _sqlite_path(_locate(location, cluster, environ), environ)
+    return path is not None and path.is_file()
+
+
+def state_file(location: str | None, cluster: str, environ: Mapping[str, str]) -> Path:
+    """Return the path of the file that ``open_store`` would open, whether it is there or not. Raises
+    ``UsageError``, and ``StoreError`` for a store that is no file."""
+    location = _locate(location, cluster, environ)
+    path = _sqlite_path(location, environ)
+    if path is None:
+        raise StoreError(f"the state in {location!r} is no file", "name a SQLite file with --state PATH")
+    return path
 
 
 def _locate(location: str | None, cluster: str, environ: Mapping[str, str]) -> str:
@@ -170,6 +180,11 @@ def _locate(location: str | None, cluster: str, environ: Mapping[str, str]) -> s
             "use up to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit",
         )
     return location or environ.get("FLEETSSH_STATE") or str(_default_path(cluster, environ))
+
+
+def _sqlite_path(location: str, environ: Mapping[str, str]) -> Path | None:
+    scheme, rest = _split(location)
+    return _path(rest, environ) if scheme == "sqlite" and rest else None
 
 
 def _split(location: str) -> tuple[str, str]:

@@ -25,7 +25,10 @@ _OLDEST_SQLITE = (3, 37, 0)  # the first with STRICT tables
 _SMALLEST_BYTES = 512  # one page of the smallest size; SQLite takes a shorter file for a new one
 _PRIMARY = 0xFF  # the byte of an extended error code that says what kind of error it is
 
-RESTORE = "put a copy of the file back, or move it away to begin with an empty state"
+RESTORE = (
+    "'fleetssh state check' tells more; 'fleetssh state restore' puts a backup back, and without one "
+    "'fleetssh state rebuild' makes the state anew from what the machines have"
+)
 
 _REASONS: dict[int, tuple[str, str]] = {
     sqlite3.SQLITE_NOTADB: ("is damaged or no state file", RESTORE),
@@ -71,6 +74,12 @@ def damaged(path: Path, what: str) -> StoreError:
     return StoreError(f"the state file {path} is damaged: {what}", RESTORE)
 
 
+def reading_alone(path: Path) -> str:
+    """Return the options to read the file ``path``, which no process has open, from any medium."""
+    rest = path.with_name(path.name + "-wal")
+    return "mode=ro" if rest.exists() else "mode=ro&immutable=1"
+
+
 def open_database(path: Path, now: Callable[[], float] = clock.now) -> sqlite3.Connection:
     """Open the state file at ``path``, making it (mode 0600, folder 0700) when there is none; the time of a
     new one begins at ``now()``, seconds since the epoch, for people who read it.
@@ -86,9 +95,9 @@ def open_database(path: Path, now: Callable[[], float] = clock.now) -> sqlite3.C
     with explained(path):
         if not path.exists():
             _create(path, now())
-        _check_file(path)
-        _probe(path)
-        connection = _connect(path, "mode=rw")
+        require_file(path)
+        probe(path)
+        connection = connect(path, "mode=rw")
         try:
             _check_content(path, connection)
             _upgrade(connection)
@@ -98,7 +107,8 @@ def open_database(path: Path, now: Callable[[], float] = clock.now) -> sqlite3.C
         return connection
 
 
-def _connect(path: Path, options: str) -> sqlite3.Connection:
+def connect(path: Path, options: str) -> sqlite3.Connection:
+    """Open the database ``path`` with the ``options`` of a SQLite URI. Raises ``sqlite3.Error``."""
     connection = sqlite3.connect(
         f"{path.as_uri()}?{options}", uri=True, timeout=BUSY_SECONDS, isolation_level=None
     )
@@ -121,7 +131,7 @@ def _create(path: Path, began: float) -> None:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     try:
-        with closing(_connect(draft, "mode=rw")) as connection:
+        with closing(connect(draft, "mode=rw")) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("BEGIN IMMEDIATE")
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -140,7 +150,8 @@ def _create(path: Path, began: float) -> None:
             draft.with_name(draft.name + suffix).unlink(missing_ok=True)
 
 
-def _check_file(path: Path) -> None:
+def require_file(path: Path, *, writable: bool = True) -> None:
+    """Raise ``StoreError`` unless ``path`` is a file that can be read, and written unless nobody wants to."""
     # Looked at from outside: closing a descriptor of our own would drop the locks that another
     # connection of this process has on the file (POSIX locks belong to the process).
     status = path.stat()
@@ -148,9 +159,10 @@ def _check_file(path: Path) -> None:
         raise StoreError(f"the state file {path} is a folder", "name a file inside it")
     if not stat.S_ISREG(status.st_mode):
         raise StoreError(f"the state file {path} is no ordinary file", "name another one")
-    if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+    if not os.access(path, os.R_OK | (os.W_OK if writable else 0), effective_ids=True):
+        wanted = "read and written" if writable else "read"
         raise StoreError(
-            f"the state file {path} cannot be read and written: no permission, or a read-only file system",
+            f"the state file {path} cannot be {wanted}: no permission, or a read-only file system",
             "check its mode, owner and file system, or name another one",
         )
     if status.st_size < _SMALLEST_BYTES:
@@ -159,12 +171,30 @@ def _check_file(path: Path) -> None:
         )
 
 
-def _probe(path: Path) -> None:
+def identity(path: Path) -> tuple[int, int]:
+    """Return what tells the file at ``path`` from another one of the same name."""
+    with explained(path):
+        status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def require_same(path: Path, file: tuple[int, int]) -> None:
+    """Raise ``StoreError`` when ``path`` is no longer the ``file`` that was opened: what is written to that
+    one is lost to everybody else."""
+    if not path.exists() or identity(path) != file:
+        raise StoreError(
+            f"the state file {path} was moved away, deleted or replaced while it was in use",
+            "nothing was changed; run the command again to go on with the file that is there now",
+        )
+
+
+def probe(path: Path) -> None:
+    """Raise ``StoreError`` for what can be seen not to be a state file of ours, without touching it."""
     # An immutable connection touches nothing, so a stranger's file is turned away unchanged. It doesn't
     # read the -wal file: when a checkpoint was cut short the rest of the file is there, and only a real
     # connection can tell that from damage.
     try:
-        with closing(_connect(path, "mode=ro&immutable=1")) as connection:
+        with closing(connect(path, "mode=ro&immutable=1")) as connection:
             _check_content(path, connection)
     except sqlite3.DatabaseError as error:
         if _code(error) & _PRIMARY != sqlite3.SQLITE_CORRUPT:

@@ -1,5 +1,4 @@
-"""What the SQLite state file remembers of machines: read again only after somebody else wrote, and written
-only when it matters."""
+"""What the SQLite file remembers of machines: read anew only after others wrote, written when it matters."""
 
 from __future__ import annotations
 

@@ -15,7 +15,15 @@ from fleetssh.core.errors import StoreError, UnitError
 from fleetssh.core.model import MachineRecord, Placement, State, Wanted
 from fleetssh.store import HISTORY_LIMIT, Event
 from fleetssh.store.changes import CLUSTER_ID, Changes, difference, has_digest, require_empty, require_parent
-from fleetssh.store.database import RESTORE, damaged, explained, open_database, transaction
+from fleetssh.store.database import (
+    RESTORE,
+    damaged,
+    explained,
+    identity,
+    open_database,
+    require_same,
+    transaction,
+)
 from fleetssh.store.fence import Fence
 from fleetssh.store.lock import hold_file
 from fleetssh.store.machines import MachineTable
@@ -37,6 +45,7 @@ class SqliteStore:
         self._path = path.absolute()
         self._now = now
         self._connection = open_database(self._path, now)
+        self._file = identity(self._path)
         self._token = secrets.token_hex(8)
         self._base: State | None = None
         self._machines = MachineTable(self._connection)
@@ -106,6 +115,7 @@ class SqliteStore:
         """Be the only controller inside the ``with``; see ``Store.hold``."""
         lock = self._path.with_name(self._path.name + ".lock")
         with hold_file(lock, f"{who} ({doing})", wait_seconds, self._now):
+            require_same(self._path, self._file)
             yield self._take_fence(who)
 
     def time(self, uptime: Uptime) -> float:

@@ -58,7 +58,7 @@ def test_what_was_seen_of_units_comes_back_as_it_went_in(seen):
     "text",
     ["", "{", "{}", "null", "[1]", "[[]]", '[["a","launched","loaded","active"]]', '[["a","gone","","",""]]',
      '[["a","launched","loaded","active",1]]', '[["a","launched","loaded","active","running","60"]]',
-     '[["a","launched","loaded","active","running",-1]]', '[["a","launched","loaded","active","running",true]]',
+     '[["a","launched","loaded","active","running",-1]]', '[["a","launched","loaded","active","",true]]',
      '[["a","launched","loaded","active","running",60,1]]', '["abcde"]'],
 )  # fmt: skip
 def test_damaged_words_about_units_are_refused(text):
