@@ -21,7 +21,7 @@ MAX_HOLDINGS_BYTES = 64 * 1024 * 1024
 PROGRAM = rf"""
 LC_ALL=C; export LC_ALL; PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH
 set -f; exec 2>/dev/null
-tell() {{ printf '\nFLEETSSH %s\n' "$mark $*"; }}
+tell() {{ printf '\nFLEETSSH %s\n' "$mark $1"; }}
 tell begin
 tell machine; cat /etc/machine-id
 tell boot; cat /proc/sys/kernel/random/boot_id
@@ -33,9 +33,9 @@ for line in $manifest; do
   case $line in launched\ *|loaded\ *) ;; *) continue ;; esac
   name=${{line##* }}
   if [ -f {paths.UNITS}/"$name" ]; then
-    tell file "$name"; head -c {MAX_FILE_BYTES + 1} {paths.UNITS}/"$name" | base64 -w 0
+    tell "file $name"; head -c {MAX_FILE_BYTES + 1} {paths.UNITS}/"$name" | base64 -w 0
   else
-    tell gone "$name"
+    tell "gone $name"
   fi
 done
 tell end
