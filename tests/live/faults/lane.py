@@ -1,0 +1,55 @@
+"""Three machines and a user of their own, for one row of the table of faults after the other."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fleetssh.lab import Lab
+from tests.live.conftest import Fleet, reset
+from tests.live.outside import service
+
+ORDINARY = ("plain1.service", "plain2.service", "plain3.service")
+LEASED = ("leased1.service", "leased2.service", "leased3.service")
+UNITS = (*ORDINARY, *LEASED)
+
+LEASE = 10
+"""Seconds; several passes fit into it."""
+
+
+class Lane:
+    """Rows of different lanes run side by side: nothing is shared but this computer."""
+
+    def __init__(self, name: str, folder: Path, sockets: Path) -> None:
+        self.lab = Lab.open(name, folder / name)
+        self._folder = folder
+        self._sockets = sockets
+        self._rows = 0
+
+    @contextmanager
+    def up(self) -> Iterator[Lane]:
+        """The machines, taken down again."""
+        try:
+            self.lab.up(3)
+            yield self
+        finally:
+            self.lab.down()
+
+    def user(self) -> Fleet:
+        """A user with clean machines, an empty state, and both kinds of units in his folder."""
+        self.lab.rejoin()
+        for machine in self.lab.machines():
+            self.lab.heal(machine.name)
+        reset(self.lab)
+        self._rows += 1
+        folder = self._folder / f"{self.lab.name}-row{self._rows}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        fleet = Fleet(self.lab, folder, self._sockets)
+        for unit in ORDINARY:
+            fleet.unit(unit, service())
+        for unit in LEASED:
+            fleet.unit(unit, service(fleet=[f"Lease={LEASE}"]))
+        return fleet

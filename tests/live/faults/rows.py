@@ -1,0 +1,164 @@
+"""The table of faults: what breaks, how long it lasts, and what must not have happened when it is over."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from fleetssh import clock
+from tests.live.conftest import Fleet
+from tests.live.faults import harm
+from tests.live.faults.controller import Cron
+from tests.live.faults.harm import Harm
+from tests.live.faults.lane import LEASED, ORDINARY, UNITS, Lane
+from tests.live.faults.witness import Life, Span, Testimony, Witness
+
+MOVED_WITHIN = 120.0
+"""Seconds for units to run elsewhere: a lease and the time that a visit stays valid have to pass first."""
+
+CONVERGED_WITHIN = 60.0
+
+PASSES_TO_CONVERGE = 5
+"""The most passes from the mending of a fault until nothing is left to do."""
+
+AWAKE = 1.0
+"""Seconds that a leased unit may go on after a machine thaws: until PID 1 has seen that its time is over."""
+
+
+class Fate(enum.Enum):
+    """What becomes of the machine's units while the fault lasts."""
+
+    STAY = "stay"
+    MOVE = "move"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A fault of one machine (or of all). ``passes`` is how long it lasts at least where units stay; where
+    they move, it lasts until they run elsewhere. ``user`` may change what the user works with."""
+
+    name: str
+    fate: Fate
+    harm: Harm
+    mend: Harm = harm.nothing
+    passes: int = 4
+    dies: bool = False
+    everywhere: bool = False
+    freezes: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
+    prepare: Callable[[Fleet], None] = lambda _: None
+
+    @property
+    def slug(self) -> str:
+        """Its name as a word."""
+        return "-".join("".join(c if c.isalnum() else " " for c in self.name).split())
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of a row: seconds in which an ordinary unit ran twice before and after its machine was
+    back, and a leased one at all; units that ran nowhere at the end; lives that ended and should not have;
+    passes until the units ran elsewhere, and from the mending until nothing was left to do; the longest time
+    that an ordinary and a leased unit was away; what the operator was told last while it lasted."""
+
+    name: str
+    twice: float
+    twice_after: float
+    twice_leased: float
+    lost: tuple[str, ...]
+    stopped: tuple[Life, ...]
+    passes_to_move: int | None
+    passes_to_converge: int
+    away: float
+    away_leased: float
+    told: str
+    blind: float
+
+
+def play(row: Row, lane: Lane) -> Seen:
+    """Plays one row and tells what was seen; fails when units do not move or things do not settle."""
+    fleet = lane.user()
+    fleet.env.update(row.settings)
+    row.prepare(fleet)
+    fleet.run("start", *UNITS)
+    with Witness(lane.lab, UNITS) as witness, Cron(fleet) as cron:
+        cron.wait_quiet(0.0)
+        before = witness.homes()
+        (victim,) = before[ORDINARY[0]]
+        broken = clock.monotonic()
+        row.harm(fleet, victim)
+        if row.fate is Fate.MOVE:
+            cron.wait(lambda: _is_elsewhere(before, witness.homes(), victim), MOVED_WITHIN, "units to move")
+            moved = len(cron.since(broken))
+        else:
+            cron.wait_passes(row.passes, broken)
+            moved = None
+        told = cron.turns[-1].err
+        mended = clock.monotonic()
+        row.mend(fleet, victim)
+        cron.wait_quiet(mended, CONVERGED_WITHIN)
+        converged = cron.busy(mended)
+        witness.sample()
+    seen = witness.testify(since=broken)
+    harmed = frozenset(machine.name for machine in lane.lab.machines()) if row.everywhere else {victim}
+    return _judged(row, seen, harmed, broken, mended, moved, converged, told)
+
+
+def _is_elsewhere(before: Mapping[str, list[str]], now: Mapping[str, list[str]], victim: str) -> bool:
+    return all(set(now[unit]) - {victim} for unit, homes in before.items() if victim in homes)
+
+
+def _judged(
+    row: Row,
+    seen: Testimony,
+    harmed: Iterable[str],
+    broken: float,
+    mended: float,
+    moved: int | None,
+    converged: int,
+    told: str,
+) -> Seen:
+    frozen = [Span(machine, broken, mended) for machine in harmed if row.freezes]
+    back = Testimony(seen.lives, mended, seen.ended, seen.blind)
+    return Seen(
+        name=row.name,
+        twice=max(seen.twice(unit, frozen) for unit in ORDINARY),
+        twice_after=max(back.twice(unit) for unit in ORDINARY),
+        twice_leased=max(seen.twice(unit, frozen) for unit in LEASED),
+        lost=tuple(unit for unit in UNITS if len(seen.running(unit)) != 1),
+        stopped=tuple(wrongly_stopped(row, seen, set(harmed))),
+        passes_to_move=moved,
+        passes_to_converge=converged,
+        away=max(map(seen.away, ORDINARY)),
+        away_leased=max(map(seen.away, LEASED)),
+        told=told,
+        blind=seen.blind,
+    )
+
+
+def wrongly_stopped(row: Row, seen: Testimony, harmed: set[str]) -> list[Life]:
+    """Lives that ended though nothing was the matter with them: on a machine that was fine, or on one that
+    was only out of reach while nobody else ran the unit. A lease that ran out is no such thing."""
+    found = []
+    for life in seen.lives:
+        if life.ended is None or (life.machine in harmed and (row.dies or life.unit in LEASED)):
+            continue
+        elsewhere = [name for name in seen.running(life.unit, life.ended) if name != life.machine]
+        if not (life.machine in harmed and elsewhere):
+            found.append(life)
+    return found
+
+
+def faults(row: Row, seen: Seen) -> list[str]:
+    """What must not have happened, in words."""
+    found = [f"{unit} runs on no machine, or on several" for unit in seen.lost]
+    found += [f"{life.unit} was stopped on {life.machine}" for life in seen.stopped]
+    allowed = AWAKE if row.freezes else 0.0
+    if seen.twice_leased > allowed:
+        found.append(f"a leased unit ran twice for {seen.twice_leased:.2f} s")
+    if seen.twice and row.fate is Fate.STAY:
+        found.append(f"an ordinary unit ran twice for {seen.twice:.2f} s")
+    if seen.passes_to_converge > PASSES_TO_CONVERGE:
+        found.append(f"it took {seen.passes_to_converge} passes to converge")
+    return found
