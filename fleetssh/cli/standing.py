@@ -7,6 +7,7 @@ from collections.abc import Set
 from fleetssh.cli.exits import Exit
 from fleetssh.cli.telling import last_answer, refusal_lines, trouble_text, withheld_line
 from fleetssh.control.result import Pass
+from fleetssh.core.doubt import UNANSWERED, Doubt
 from fleetssh.core.mending import RUNNING
 from fleetssh.core.model import Health, Machine, TargetState
 from fleetssh.core.outcomes import JOBS
@@ -40,8 +41,8 @@ def problem(report: UnitReport, done: Pass, waited: float = 0.0) -> tuple[list[s
             return [f"{line}; 'fleetssh status {name}' shows more"], Exit.UNIT
         case Verdict.STOPPING:
             return _stopping(report, machine, done), Exit.UNIT
-        case Verdict.MISSING if awaited := _awaited_host(name, machine, done):
-            return _waiting(name, machine, awaited), Exit.MACHINE
+        case Verdict.MISSING if doubt := _awaited(name, machine, done):
+            return _waiting(machine, doubt), Exit.MACHINE
         case Verdict.MISSING:
             return _missing(report, machine, done), Exit.UNIT
         case Verdict.LAUNCHED:
@@ -110,18 +111,16 @@ def _refused(name: str, host: str, done: Pass) -> str:
     return "; ".join(line for outcome in jobs for line in outcome.message.splitlines() if name in line)
 
 
-def _awaited_host(name: str, machine: Machine, done: Pass) -> str:
-    """The host in doubt that had a unit last and may still run it, or nothing."""
+def _awaited(name: str, machine: Machine, done: Pass) -> Doubt | None:
+    """Where a unit that is to start on ``machine`` may still run, if anywhere."""
     is_global = name in done.plan.layout.globals_on.get(machine.id, ())
     doubt = done.survey.in_doubt.get(name)
-    return "" if doubt is None or is_global or doubt.host == machine.host else doubt.host
+    return None if doubt is None or is_global or doubt.host == machine.host else doubt
 
 
-def _waiting(name: str, machine: Machine, host: str) -> list[str]:
-    return [
-        f"Unit {name} waits: {host}, which had it last, does not answer, and it may still run there",
-        f"  it is started on {machine.legend} when {host} answers or is lost",
-    ]
+def _waiting(machine: Machine, doubt: Doubt) -> list[str]:
+    when = f"when {doubt.host} answers or is lost" if doubt.reason == UNANSWERED else "by the next pass then"
+    return [doubt.sentence, f"  it is started on {machine.legend} {when}"]
 
 
 def _missing(report: UnitReport, machine: Machine, done: Pass) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
-from fleetssh.core import leases
+from fleetssh.core.leases import runs_out
 from fleetssh.core.mending import RUNNING
 from fleetssh.core.model import Action, Health, Machine, MachinePlan, MachineRecord, Seen, TargetState
 
@@ -20,6 +20,11 @@ class Doubt:
     unit: str
     host: str
     reason: str
+
+    @property
+    def sentence(self) -> str:
+        """What is told of the unit while it belongs elsewhere."""
+        return f"Unit {self.unit} waits: {self.host}, which had it last, {self.reason}"
 
 
 def doubts(records: Mapping[str, MachineRecord], machines: Sequence[Machine], at: float) -> dict[str, Doubt]:
@@ -92,4 +97,4 @@ def _reason(health: Health, record: MachineRecord, seen: Seen, at: float) -> str
 
 def _seconds_left(record: MachineRecord, seen: Seen, at: float) -> float:
     """For how long a unit may run on by its lease; never without one: then nobody waits for it."""
-    return leases.runs_out(record, seen.lease) - at if seen.lease else 0.0
+    return runs_out(record, seen.lease) - at if seen.lease else 0.0

@@ -53,7 +53,7 @@ def judge(
     records: Mapping[str, MachineRecord],
     sightings: Mapping[str, Sighting],
     patience: Patience,
-    at: float | None = None,
+    at: float,
     *,
     believe: bool = False,
     leaving: frozenset[str] = frozenset(),
@@ -78,8 +78,6 @@ def judge(
     whatever reason: one that was taken away, and whose address somebody else has now, is never silent.
     A lost machine stays lost until it answers. A host never seen has no health.
     """
-    if at is None:
-        at = max((sighting.seen_at for sighting in sightings.values()), default=0.0)
     judged: dict[str, MachineRecord] = {}
     over: list[str] = []
     opinions = _opinions(sightings)

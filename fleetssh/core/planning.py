@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from fleetssh.core.doubt import UNANSWERED, Doubt
+from fleetssh.core.doubt import Doubt
 from fleetssh.core.mending import RUNNING, follow, mend, release, resting
 from fleetssh.core.model import (
     Action,
@@ -77,11 +77,7 @@ def make_plan(
         arriving |= belongs[machine.id].keys() - {f.entry.name for f in sighting.found if f.active in RUNNING}
     moving = frozenset(arriving & layout.placements.keys())
     silent = {m.id: m.host for m in machines if not isinstance(sightings.get(m.host), Reached)}
-    doubted = {
-        unit: doubt if isinstance(doubt, Doubt) else Doubt(unit, doubt, UNANSWERED)
-        for unit, doubt in in_doubt.items()
-        if unit in layout.placements
-    }
+    doubted = {unit: doubt for unit, doubt in in_doubt.items() if unit in layout.placements}
     moved = frozenset(move.unit for move in layout.moves)
     case = _Case(state, layout, retry, moving, doubted, silent, moved)
     leaving: list[MachinePlan] = []
@@ -192,7 +188,7 @@ def _waiting(case: _Case, reached: Sequence[tuple[Machine, Reached]]) -> list[st
             and case.silent.get(home) != doubt.host
             and (home, unit) not in running
         ):
-            waiting.append(f"Unit {unit} waits: {doubt.host}, which had it last, {doubt.reason}")
+            waiting.append(doubt.sentence)
     return waiting
 
 

@@ -15,7 +15,8 @@ from fleetssh.cli.telling import (
     work_lines,
 )
 from fleetssh.control.waiting import reports_of
-from fleetssh.core.model import Action, Health, Machine, Refusal, Seen, Wanted
+from fleetssh.core.doubt import UNANSWERED, Doubt
+from fleetssh.core.model import Action, Health, Machine, Refusal, Wanted
 from fleetssh.core.requirements import read_unit
 from fleetssh.core.sighting import Detail, Failure, Outcome, Unreached
 from tests.cli.passmaking import IDS, INACTIVE, LAUNCHED, LOADED, after, found, look, make_pass, unit
@@ -218,9 +219,8 @@ def test_a_new_file_that_waits_for_the_end_of_the_old_unit():
 
 def test_a_unit_that_must_wait_for_a_machine_that_had_it_last():
     planned = make_pass([A], look("m1"), SILENT, placed={"a.service": "m1"}, health=Health.DOUBTFUL)
-    seen = Seen("a.service", LAUNCHED, "loaded", "active", "running")
-    records = {**planned.records, "m2": replace(planned.records["m2"], seen=(seen,))}
-    done = replace(planned, survey=replace(planned.survey, records=records))
+    doubt = Doubt("a.service", "m2", UNANSWERED)
+    done = replace(planned, survey=replace(planned.survey, in_doubt={"a.service": doubt}))
     (line, advice), code = told(done, "a.service")
     assert code is Exit.MACHINE
     assert line == "Unit a.service waits: m2, which had it last, does not answer, and it may still run there"

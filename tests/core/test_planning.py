@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetssh.core.checking import check
+from fleetssh.core.doubt import UNANSWERED, Doubt
 from fleetssh.core.model import Action, Health, Layout, Machine, Move, Plan, Refusal, State, Wanted
 from fleetssh.core.placement import place
 from fleetssh.core.planning import describe_failure, leaving_units, make_plan, withhold
@@ -36,6 +37,10 @@ def silent(machine: Machine, failure: Failure = Failure.TIMEOUT) -> Unreached:
 
 def sights(*sightings: Sighting) -> dict[str, Sighting]:
     return {sighting.host: sighting for sighting in sightings}
+
+
+def doubted(*names: str, host: str = "h1", reason: str = UNANSWERED) -> dict[str, Doubt]:
+    return {name: Doubt(name, host, reason) for name in names}
 
 
 # ---------------------------------------------------------------- one machine
@@ -292,7 +297,7 @@ def test_a_unit_that_a_machine_in_doubt_may_run_is_started_nowhere_else() -> Non
     doubtful = replace(M1, health=Health.DOUBTFUL)
     machines, seen = [doubtful, M2], sights(silent(M1), reach(M2))
     layout = lay({A: "m2", B: "m2"})
-    plan = make_plan(state(want(A), want(B)), layout, machines, seen, in_doubt={A: "h1", "x.service": "h1"})
+    plan = make_plan(state(want(A), want(B)), layout, machines, seen, in_doubt=doubted(A, "x.service"))
     assert steps(plan) == [{"h2": ["write b.service", "reload", "start b.service"]}]
     assert plan.remarks == (
         f"Unit {A} waits: h1, which had it last, does not answer, and it may still run there",
@@ -302,7 +307,7 @@ def test_a_unit_that_a_machine_in_doubt_may_run_is_started_nowhere_else() -> Non
 def test_a_unit_that_runs_where_it_belongs_is_mended_whatever_is_in_doubt() -> None:
     seen = sights(silent(M1), reach(M2, find(A, text="by hand")))
     machines = [replace(M1, health=Health.DOUBTFUL), M2]
-    plan = make_plan(state(want(A)), lay({A: "m2"}), machines, seen, in_doubt={A: "h1"})
+    plan = make_plan(state(want(A)), lay({A: "m2"}), machines, seen, in_doubt=doubted(A))
     assert steps(plan) == [{"h2": ["stop a.service", "write a.service", "reload", "start a.service"]}]
 
 
