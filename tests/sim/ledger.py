@@ -1,0 +1,76 @@
+"""What is true about one state file: its history, and what its controllers heard of each machine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from fleetssh.core.model import State
+from fleetssh.core.sighting import Sighting, Unreached
+from fleetssh.store import Store
+from fleetssh.store.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from tests.sim.controller import Process
+
+
+@dataclass(slots=True)
+class Silence:
+    """Silent looks in a row at one machine: since when, and how many."""
+
+    since: float
+    looks: int = 0
+
+
+@dataclass(slots=True)
+class Ledger:
+    """One state file. ``open`` opens it as a new process would; ``base`` is for watching only."""
+
+    name: str
+    open: Callable[[], Store]
+    base: Store
+    history: dict[int, State] = field(default_factory=dict)
+    silences: dict[str, Silence] = field(default_factory=dict)
+    lost: dict[str, float] = field(default_factory=dict)
+    sightings: dict[str, Sighting] = field(default_factory=dict)
+
+    def copied(self, name: str) -> Ledger:
+        """A copy of the state file, for somebody else to work with."""
+        assert isinstance(self.base, MemoryStore)
+        other = self.base.reopened()
+        other._content = replace(
+            self.base._content,
+            machines=dict(self.base._content.machines),
+            events=self.base._content.events.copy(),
+            holder=None,
+            transaction=threading.Lock(),
+            controller=threading.Lock(),
+        )
+        return Ledger(name, other.reopened, other, dict(self.history), {}, dict(self.lost))
+
+    def begins_pass(self, process: Process) -> None:
+        """A process holds the store: nothing was seen in its pass yet."""
+        self.sightings = {}
+        state = self.base.load()
+        self.history[state.revision] = state
+
+    def answered(self, now: float, host: str, sighting: Sighting) -> None:
+        """What a process was told of a machine."""
+        self.sightings[host] = sighting
+        if isinstance(sighting, Unreached) and sighting.failure.is_silence:
+            silence = self.silences.setdefault(host, Silence(now - sighting.silent_seconds))
+            silence.looks += sighting.looks
+            return
+        self.silences.pop(host, None)
+        if not isinstance(sighting, Unreached):
+            self.lost.pop(host, None)
+
+    def given_up(self) -> frozenset[str]:
+        """The machines that are lost by this state."""
+        return frozenset(self.lost)
+
+    def states_since(self, revision: int) -> list[State]:
+        """Every state from a revision on."""
+        return [state for number, state in sorted(self.history.items()) if number >= revision]

@@ -1,0 +1,267 @@
+"""The rules that are never traded away, checked at every effect, after every pass and after the storm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fleetssh.control.result import Pass
+from fleetssh.core.errors import FleetError
+from fleetssh.core.model import Claim, State, TargetState
+from fleetssh.core.names import glob_matches
+from fleetssh.core.sighting import Reached, Sighting, Unreached
+
+if TYPE_CHECKING:
+    from tests.sim.controller import Process
+    from tests.sim.machine import Machine
+    from tests.sim.network import Sent
+    from tests.sim.world import World
+
+TOLERANCE = 0.97
+"""Clocks of machines and controllers differ by half a percent, and looks take their time."""
+
+THAW_GRACE_SECONDS = 12.0
+"""What a machine that was frozen longer than its lease runs on after it thaws: its timers fire at once, and what
+does not stop by itself is killed after ten seconds."""
+
+TWICE = "no unit runs twice"
+LEASED_TWICE = "no leased unit runs twice, not even cut off"
+CONFLICT = "conflicting units are never together"
+TOGETHER = "MachineOf is together"
+FOREIGN = "nothing foreign is touched"
+FENCE = "a smaller fence never acts"
+DOUBT = "a doubtful machine loses nothing"
+HEALTHY = "no healthy unit is stopped without a reason"
+PERSIST = "nothing is started that was not decided and written down before"
+DEFECT = "the program has no defects"
+CONVERGED = "after the storm everything comes right"
+
+
+class Broken(Exception):
+    """A rule was broken."""
+
+    def __init__(self, rule: str, what: str) -> None:
+        super().__init__(f"BROKEN: {rule}: {what}")
+        self.rule = rule
+
+
+class Rules:
+    """Watches a world. Each method is told of one kind of event, after it has happened."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._greatest: dict[tuple[str, int], Claim] = {}
+
+    def broken(self, rule: str, what: str) -> None:
+        """Ends the seed."""
+        self.world.transcript.say("RULE", f"BROKEN: {rule}: {what}")
+        self.world.kernel.failure = self.world.kernel.failure or Broken(rule, what)
+        raise self.world.kernel.failure
+
+    # ------------------------------------------------------------ on a machine
+
+    def started(self, machine: Machine, name: str, sent: Sent) -> None:
+        """A unit was started by a visit."""
+        copy = machine.systemd.copies[name]
+        if not copy.unit.requirements.is_global:
+            for other in self.world.others(machine):
+                if other.may_run(name):
+                    self._second_copy(machine, other, name, sent)
+        for neighbour, beside in sorted(machine.systemd.copies.items()):
+            if neighbour != name and conflict(copy.unit.requirements.conflicts, name, beside.unit.requirements.conflicts, neighbour):
+                self.broken(CONFLICT, f"{name} starts beside {neighbour} on {machine.host}")
+        self._check_written(machine, name, sent)
+
+    def _second_copy(self, machine: Machine, other: Machine, name: str, sent: Sent) -> None:
+        ledger, old = sent.process.ledger, other.systemd.copies[name]
+        where = f"{name} starts on {machine.host} (visit {sent.number}) while it runs on {other.host}"
+        if old.lease:
+            if not self.world.is_shared(ledger, other):
+                self.broken(LEASED_TWICE, f"{where}, lease {old.lease} s")
+        elif other.host not in sent.lost and machine.host not in ledger.lost:
+            self.broken(TWICE, where)
+
+    def _check_written(self, machine: Machine, name: str, sent: Sent) -> None:
+        states = sent.process.ledger.states_since(sent.revision)
+        for state in states:
+            wanted, placement = state.wanted.get(name), state.placements.get(name)
+            if wanted and wanted.target is TargetState.LAUNCHED and (
+                wanted.unit.requirements.is_global or (placement and placement.machine == machine.id)
+            ):
+                return
+        self.broken(PERSIST, f"{name} starts on {machine.host}, where no state has it")
+
+    def stops(self, machine: Machine, name: str, sent: Sent) -> None:
+        """A visit is about to stop or restart a unit."""
+        if name in machine.own:
+            self.broken(FOREIGN, f"{machine.host}: visit {sent.number} stops its own {name}")
+        copy = machine.systemd.copies.get(name)
+        entry = next((e for e in machine.manifest.entries if e.name == name), None)
+        if copy is None or copy.active != "active":
+            return
+        if entry is None:
+            self.broken(FOREIGN, f"{machine.host}: visit {sent.number} stops {name}, which it does not list")
+            return
+        for state in sent.process.ledger.states_since(sent.revision):
+            wanted, placement = state.wanted.get(name), state.placements.get(name)
+            if wanted is None or wanted.target is not TargetState.LAUNCHED:
+                return
+            if wanted.unit.digest != copy.unit.digest or wanted.generation > entry.generation:
+                return
+            if wanted.unit.requirements.is_global:
+                if any(
+                    conflict(wanted.unit.requirements.conflicts, name, other.unit.requirements.conflicts, n)
+                    for n, other in state.wanted.items()
+                ):
+                    return
+            elif placement is None or placement.machine != machine.id:
+                return
+        self.broken(HEALTHY, f"visit {sent.number} stops {name} on {machine.host}, where it belongs")
+
+    def touches(self, machine: Machine, name: str, sent: Sent) -> None:
+        """A visit writes or removes a file."""
+        if name in machine.own or name in machine.strangers:
+            self.broken(FOREIGN, f"{machine.host}: visit {sent.number} touches its own {name}")
+
+    def remembered(self, machine: Machine, claim: Claim) -> None:
+        """A machine obeys a claim from now on."""
+        key = (machine.host, machine.boots)
+        if key not in self._greatest or claim.fence > self._greatest[key].fence:
+            self._greatest[key] = claim
+
+    def acts(self, machine: Machine, sent: Sent) -> None:
+        """A visit begins to change a machine."""
+        claim, greatest = sent.visit.claim, self._greatest.get((machine.host, machine.boots))
+        machine.say(f"carries out visit {sent.number} of {sent.process.who}: {sent.steps}")
+        if claim and greatest and claim.cluster == greatest.cluster and claim.fence < greatest.fence:
+            self.broken(FENCE, f"visit {sent.number} with fence {claim.fence} on {machine.host}, which has seen {greatest.fence}")
+
+    def renewed(self, machine: Machine, sent: Sent) -> None:
+        """A visit has renewed leases."""
+        machine.renewed_by = sent.process.ledger
+
+    def thawed(self, machine: Machine) -> None:
+        """A machine goes on, and what had elapsed has fired."""
+        for name, copy in sorted(machine.systemd.copies.items()):
+            for other in self.world.others(machine):
+                if copy.lease and copy.active == "active" and other.runs(name):
+                    if not self.world.is_shared(None, machine):
+                        self.broken(LEASED_TWICE, f"{name} runs on after the thaw of {machine.host}, and on {other.host}")
+
+    # ------------------------------------------------------------ of a controller
+
+    def sends(self, process: Process, machine: Machine, sent: Sent) -> None:
+        """A visit sets out."""
+
+    def answered(self, process: Process, host: str, sighting: Sighting) -> None:
+        """A process was told how a machine is."""
+        process.ledger.answered(self.world.kernel.now, host, sighting)
+
+    def complains(self, process: Process, error: FleetError) -> None:
+        """A pass ended in an error that is told to a person."""
+        if "contradicts itself" in error.message:
+            self.broken(DEFECT, error.message)
+
+    def commits(self, process: Process, before: State, after: State) -> None:
+        """A state was written."""
+        process.ledger.history[after.revision] = after
+        if before.wanted != after.wanted:
+            process.say(f"writes revision {after.revision}")
+            return
+        for name, old in sorted(before.placements.items()):
+            new = after.placements.get(name)
+            if new is not None and new.machine == old.machine:
+                continue
+            process.say(f"revision {after.revision}: {name} leaves {self._host(old.machine)}" + (f" for {self._host(new.machine)}: {new.reason}" if new else ""))
+            wanted = after.wanted.get(name)
+            if wanted is None or wanted.target is TargetState.INACTIVE or wanted.unit.requirements.is_global:
+                continue
+            self._justify_move(process, name, old.machine, before, after)
+        for name in sorted(after.placements.keys() - before.placements.keys()):
+            process.say(f"revision {after.revision}: {name} goes to {self._host(after.placements[name].machine)}")
+
+    def _host(self, machine_id: str) -> str:
+        machine = self.world.by_id(machine_id)
+        return machine.host if machine else machine_id[:8]
+
+    def _justify_move(self, process: Process, name: str, old: str, before: State, after: State) -> None:
+        machine = self.world.by_id(old)
+        if machine is None:
+            return
+        seen = process.ledger.sightings.get(machine.host)
+        if isinstance(seen, Unreached) or seen is None:
+            self.lost(process, machine.host)
+        elif machine.host in self.world.members and not self._must_leave(name, machine, before, after):
+            self.broken(HEALTHY, f"{name} is moved off {machine.host}, where it fits")
+
+    def _must_leave(self, name: str, machine: Machine, before: State, after: State) -> bool:
+        """Whether a machine that answers cannot keep a unit, by the letter of the rules."""
+        needs = after.wanted[name].unit.requirements
+        here = {n for s in (before, after) for n, p in s.placements.items() if p.machine == machine.id}
+        globals_here = {n for n, w in after.wanted.items() if w.unit.requirements.is_global}
+        others = {n: after.wanted[n].unit.requirements for n in sorted((here | globals_here) - {name}) if n in after.wanted}
+        stays = {n for n, p in after.placements.items() if p.machine == machine.id} | globals_here
+        return (
+            name in machine.own
+            or any(machine.zone not in values for key, values in needs.metadata if key == "zone")
+            or any(peer not in stays for peer in needs.machine_of)
+            or any(conflict(needs.conflicts, name, other.conflicts, n) for n, other in others.items())
+            or any(glob_matches(pattern, name) for other in others.values() for pattern in other.replaces)
+            or any(
+                n in others and self._must_leave(n, machine, before, after)
+                for n in needs.machine_of
+            )
+        )
+
+    def lost(self, process: Process, host: str) -> None:
+        """A controller has given a machine up: was it right to?"""
+        ledger = process.ledger
+        if host in ledger.lost:
+            return
+        now, patience = self.world.kernel.now, self.world.patience
+        silence = ledger.silences.get(host)
+        if silence is None or silence.looks < patience.looks or now - silence.since < patience.seconds * TOLERANCE:
+            told = f"{silence.looks} looks in {now - silence.since:.1f} s" if silence else "it was not silent"
+            self.broken(DOUBT, f"{host} is given up after {told}")
+        answering = [h for h, s in ledger.sightings.items() if isinstance(s, Reached)]
+        if not answering:
+            self.broken(DOUBT, f"{host} is given up while nobody answers")
+        silent = [h for h, s in ledger.sightings.items() if isinstance(s, Unreached) and s.failure.is_silence and h not in ledger.lost]
+        known = [h for h in ledger.sightings if h not in ledger.lost]
+        if len(silent) >= patience.at_least and len(silent) > len(known) * patience.share:
+            self.broken(DOUBT, f"{host} is given up while {len(silent)} of {len(known)} are silent")
+        machine = self.world.machines[host]
+        if machine.well_since < process.pass_began and self.world.network.pairs_well_since < process.pass_began:
+            self.broken(DOUBT, f"{host} is given up though every other machine reaches it")
+        process.say(f"gives up {host}")
+        ledger.lost[host] = now
+
+    def passed(self, process: Process, done: Pass) -> None:
+        """A pass is over: what it promises of the machines that it reached."""
+        for host, record in sorted(done.records.items()):
+            if record.lost and host in self.world.machines:
+                self.lost(process, host)
+        if self.world.is_quiet_since(process.pass_began) and not done.troubles and not done.withheld:
+            self._check_order(done)
+
+    def _check_order(self, done: Pass) -> None:
+        reached = [self.world.machines[host] for host, s in sorted(done.sightings.items()) if isinstance(s, Reached)]
+        homes: dict[str, str] = {}
+        for machine in reached:
+            for name, copy in sorted(machine.systemd.copies.items()):
+                needs = copy.unit.requirements
+                if not needs.is_global and name in homes:
+                    self.broken(TWICE, f"{name} runs on {homes[name]} and {machine.host} after a pass that reached both")
+                homes[name] = machine.host
+                listed = {entry.name for entry in machine.manifest.entries}
+                if any(peer not in listed for peer in needs.machine_of):
+                    self.broken(TOGETHER, f"{name} runs on {machine.host} without {needs.machine_of}")
+                for other, beside in sorted(machine.systemd.copies.items()):
+                    if other > name and conflict(needs.conflicts, name, beside.unit.requirements.conflicts, other):
+                        self.broken(CONFLICT, f"{name} and {other} run on {machine.host} after a pass")
+
+
+def conflict(mine: tuple[str, ...], name: str, theirs: tuple[str, ...], other: str) -> bool:
+    """Whether one of two units declares a conflict with the other."""
+    return name != other and (
+        any(glob_matches(pattern, other) for pattern in mine) or any(glob_matches(pattern, name) for pattern in theirs)
+    )
