@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from fleetssh.core.checking import check
+from fleetssh.core.doubt import UNANSWERED, Doubt
 from fleetssh.core.model import Action, Health, Layout, Machine, MachinePlan, Plan, State, Step, Wanted
-from tests.core.world import INACTIVE, lay, up, want
+from fleetssh.core.sighting import Sighting
+from tests.core.world import INACTIVE, find, lay, reach, up, want
 
 M1, M2 = up(1), up(2)
 A, B = "a.service", "b.service"
@@ -17,11 +19,14 @@ def findings(
     steps: Sequence[tuple[Action, str]] = (),
     machines: Sequence[Machine] = (M1, M2),
     host: Machine = M1,
+    doubtful: str = "",
+    seen: Sighting | None = None,
 ) -> tuple[str, ...]:
     made = tuple(Step(action, unit, "a test") for action, unit in steps)
     waves = ((MachinePlan(host.host, host.id, made),),) if made else ()
     state = State("c1", 1, {one.unit.name: one for one in wanted})
-    return check(state, Plan(layout, waves), machines)
+    in_doubt = {A: Doubt(A, doubtful, UNANSWERED)} if doubtful else {}
+    return check(state, Plan(layout, waves), machines, in_doubt, {seen.host: seen} if seen else {})
 
 
 def test_a_sound_plan_has_no_findings() -> None:
@@ -97,6 +102,33 @@ def test_removal_of_what_belongs() -> None:
     told = (f"removal of {A} from h1, where it belongs",)
     assert findings([want(A)], lay({A: "m1"}), [(Action.REMOVE, A)]) == told
     assert findings([want(A, is_global=True)], lay({}, {"m1": [A]}), [(Action.REMOVE, A)]) == told
+
+
+def test_a_start_of_what_may_run_elsewhere() -> None:
+    for action in (Action.START, Action.RESTART):
+        told = (f"{action} of {A} on h1, while it may run on h2",)
+        case = [want(A)], lay({A: "m1"}), [(action, A)]
+        assert findings(*case, doubtful="h2") == told
+        assert findings(*case, doubtful="h2", seen=reach(M1, find(A, active="inactive"))) == told
+        assert findings(*case, doubtful="h2", seen=reach(M1, find(A))) == ()  # it runs here already
+        assert findings(*case, doubtful="h1") == ()
+    assert findings([want(A)], lay({A: "m1"}), [(Action.WRITE, A)], doubtful="h2") == ()
+    everywhere = [want(A, is_global=True)], lay({}, {"m1": [A]}), [(Action.START, A)]
+    assert findings(*everywhere, doubtful="h2") == ()
+
+
+def test_work_for_a_machine_that_is_leaving() -> None:
+    machines = [replace(M1, is_leaving=True), M2]
+    assert findings([want(A)], lay({A: "m1"}), machines=machines) == (
+        f"{A} is placed on m1, which is leaving",
+    )
+    for action in (Action.WRITE, Action.START, Action.RESTART):
+        told = findings([want(A)], lay({}, {"m1": [A]}), [(action, A)], machines)
+        assert told == (f"{action} of {A} on h1, which is leaving",)
+    gone = [(Action.STOP, A), (Action.REMOVE, A), (Action.RELOAD, "")]
+    assert findings([want(A)], lay({A: "m2"}), gone, machines) == ()
+    silent = [replace(M1, is_leaving=True, health=Health.DOUBTFUL), M2]
+    assert findings([want(A)], lay({A: "m1"}), machines=silent) == ()
 
 
 def test_every_finding_is_told_at_once() -> None:

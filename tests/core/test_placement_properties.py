@@ -62,6 +62,10 @@ class Cluster:
     def health(self) -> dict[str, Health]:
         return {machine.id: machine.health for machine in self.machines}
 
+    @property
+    def leaving(self) -> dict[str, bool]:
+        return {machine.id: machine.is_leaving for machine in self.machines}
+
 
 @st.composite
 def clusters(draw: st.DrawFn) -> Cluster:
@@ -75,6 +79,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
             f"host{number}",
             metadata=draw(metadata),
             health=draw(healths),
+            is_leaving=draw(st.sampled_from([False] * 5 + [True])),
             occupied=frozenset(draw(few(st.sampled_from(NAMES)))),
         )
         for number, machine_id in enumerate(draw(st.lists(st.sampled_from(IDS), unique=True)))
@@ -141,7 +146,7 @@ def test_the_layout_meets_every_requirement_on_machines_that_are_up(cluster: Clu
     oracle.where = {name: placement.machine for name, placement in layout.placements.items()}
     for machine in cluster.machines:
         here = oracle.here(machine)
-        if machine.health is Health.LOST:
+        if machine.health is Health.LOST or (machine.is_leaving and machine.health is Health.UP):
             assert here == set()
         if machine.health is not Health.UP:
             continue
@@ -159,6 +164,7 @@ def test_only_machines_that_are_up_get_units_and_doubtful_ones_lose_none(cluster
         assert move.before != move.after
         assert move.reason
         assert move.after is None or cluster.health[move.after] is Health.UP
+        assert move.after is None or not cluster.leaving[move.after]
         if move.before is not None and cluster.health.get(move.before) is Health.DOUBTFUL:
             assert move.reason.startswith(("target state is inactive", "unit was destroyed", "it is a "))
 
