@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fleetssh.clock import Uptime
 from fleetssh.core.errors import StoreConflict, StoreError, StoreHeld
 from fleetssh.core.model import MachineRecord, Placement, Seen, State, TargetState, Wanted
-from fleetssh.store import HISTORY_LIMIT, Event
+from fleetssh.store import FRESH_SECONDS, HISTORY_LIMIT, REIGN, Event, Store
 from tests.store.samples import (
     FULL_REQUIREMENTS,
     NOW,
@@ -217,6 +218,7 @@ def test_any_sequence_of_commits_equals_a_plain_dict(opener: Opener, edits):
 
 
 HOSTS = st.sampled_from(["h1", "h2", "h3", "h4"])
+MOMENTS = st.integers(0, 100).map(lambda number: number * FRESH_SECONDS)  # so far apart that none waits
 RECORDS = st.builds(
     MachineRecord,
     host=HOSTS,
@@ -224,7 +226,7 @@ RECORDS = st.builds(
     boot_id=st.text(max_size=4),
     address=st.text(max_size=4),
     metadata=st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
-    last_good=st.floats(0, 4e9),
+    last_good=MOMENTS,
     silent_since=st.none() | st.floats(0, 4e9),
     missed=st.integers(0, 100),
     failure=st.text(max_size=4),
@@ -237,9 +239,14 @@ RECORDS = st.builds(
             st.just("loaded"),
             st.text(max_size=4),
             st.just("running"),
+            st.integers(0, 90),
         ),
         max_size=2,
     ).map(tuple),
+    uptime=MOMENTS,
+    read_at=MOMENTS,
+    armed_at=st.none() | st.floats(0, 4e9),
+    way=st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
 )
 
 
@@ -251,7 +258,7 @@ def test_any_sequence_of_remembering_equals_a_plain_dict(opener: Opener, calls):
     with opener() as (one, two):
         expected: dict[str, MachineRecord] = {}
         for records, forgotten in calls:
-            one.remember(records, forgotten)
+            one.remember(iter(records), iter(forgotten))
             for host in forgotten:
                 expected.pop(host, None)
             expected.update({record.host: record for record in records})
@@ -365,3 +372,194 @@ def test_commit_needs_no_hold(handles):
     one, two = handles
     with one.hold("ann", "looking", 0):
         assert two.commit(fill(two.load(), 1)).revision == 1
+
+
+def test_what_only_says_when_a_machine_answered_may_be_stored_later_and_nothing_else(handles):
+    one, two = handles
+    first = MachineRecord("h1", "m1", last_good=NOW, uptime=50.0, read_at=NOW, armed_at=NOW)
+    one.remember([first])
+    later = replace(first, last_good=NOW + 2, uptime=52.0, read_at=NOW + 2)
+    one.remember([later])
+    assert one.machines() == {"h1": later}
+    assert two.machines()["h1"].read_at in (NOW, NOW + 2)
+    armed = replace(later, armed_at=NOW + 1)
+    one.remember([armed])
+    assert one.machines() == two.machines() == {"h1": armed}
+    two.remember([replace(armed, address="10.1.1.1")])
+    assert one.machines()["h1"].address == "10.1.1.1"
+    late = replace(armed, last_good=NOW + 3 + FRESH_SECONDS, read_at=NOW + 3 + FRESH_SECONDS)
+    one.remember([late])
+    assert one.machines() == two.machines() == {"h1": late}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"missed": 1},
+        {"failure": "x"},
+        {"lost": True},
+        {"boot_id": "b"},
+        {"armed_at": 1.0},
+        {"way": {"a": "b"}},
+        {"silent_since": 0.0},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_whatever_decides_is_stored_at_once(handles, change):
+    one, two = handles
+    one.remember([MachineRecord("h1", "m1")])
+    changed = replace(MachineRecord("h1", "m1"), **change)
+    one.remember([changed])
+    assert two.machines() == {"h1": changed}
+    one.remember([changed], ["h1"])
+    one.remember([changed, MachineRecord("h1", "m1")])
+    assert two.machines() == {"h1": MachineRecord("h1", "m1")}
+
+
+def test_forgetting_is_stored_at_once(handles):
+    one, two = handles
+    one.remember([MachineRecord("h1", "m1"), MachineRecord("h2", "m2")])
+    one.remember([MachineRecord("h2", "m2")], ["h1"])
+    assert two.machines() == {"h2": MachineRecord("h2", "m2")}
+
+
+# ---------------------------------------------------------------- fences
+
+
+def hold(store: Store, who: str) -> int:
+    with store.hold(who, "looking", 0) as fence:
+        return fence
+
+
+def test_a_fence_is_kept_by_who_holds_again_and_grows_with_every_change(handles):
+    one, two = handles
+    assert [hold(one, "ann@desk") for _ in range(3)] == [1, 1, 1]
+    assert [hold(two, "ann@desk") for _ in range(2)] == [2, 2]
+    assert hold(one, "ann@desk") == 3
+    assert hold(two, "bob@desk") == 3 + REIGN
+    assert hold(two, "ann@desk") == 3 + 2 * REIGN
+    with closing(reopened(one)) as third:
+        assert hold(third, "ann@desk") == 4 + 2 * REIGN
+
+
+def test_a_fence_is_stored_before_the_hold_begins(handles):
+    one, two = handles
+    assert one.load().fence == 0
+    with one.hold("ann@desk", "looking", 0) as fence:
+        assert two.load().fence == fence == 1
+        assert one.commit(fill(one.load(), 1)).fence == 1
+        with pytest.raises(StoreHeld), two.hold("bob@desk", "looking", 0):
+            pass
+        assert two.load().fence == 1
+    hold(two, "bob@desk")
+    assert one.load().fence == two.load().fence == 1 + REIGN
+    stale = replace(one.load(), fence=7)
+    assert one.commit(stale).fence == 1 + REIGN
+
+
+def test_two_copies_of_one_state_never_catch_up_with_each_other(handles):
+    """A laptop is replaced, and the old one goes on for a year."""
+    one, two = handles
+    fence = hold(one, "ann@old")
+    assert hold(two, "ann@new") > fence + 365 * 24 * 60
+
+
+CLUSTER = "0123456789abcdef0123456789abcdef"
+
+
+def test_an_empty_store_is_founded_with_a_cluster_and_a_fence(handles):
+    one, two = handles
+    hold(two, "bob@desk")
+    with one.hold("ann@desk", "rebuilding", 0) as before:
+        state = one.found(CLUSTER, 7 * REIGN)
+        assert state == one.load() == two.load() == State(CLUSTER, fence=7 * REIGN)
+        assert before < 7 * REIGN
+    assert hold(one, "ann@desk") == 7 * REIGN
+    assert hold(two, "ann@desk") == 7 * REIGN + 1
+    assert one.commit(fill(state, 1)).cluster == CLUSTER
+    with pytest.raises(StoreError, match="not empty: it is at revision 1, with 20 units"):
+        two.found("f" * 32, 1)
+    assert two.load().cluster == CLUSTER
+
+
+def test_a_fence_never_shrinks(handles):
+    one, two = handles
+    one.found(CLUSTER, 5)
+    assert one.found(CLUSTER, 3).fence == 5
+    assert two.raise_fence(4) == 5
+    assert two.raise_fence(9) == one.load().fence == 9
+
+
+@pytest.mark.parametrize("cluster", ["", "x", "0" * 31, "0" * 33, "G" * 32, "A" * 32, "0" * 31 + "\n"])
+def test_what_is_no_id_of_a_cluster_founds_nothing(handles, cluster):
+    one, two = handles
+    before = one.load()
+    with pytest.raises(StoreError, match="is no id of a cluster"):
+        one.found(cluster, 1)
+    assert two.load() == before
+
+
+def test_a_raised_fence_goes_on_with_the_next_hold(handles):
+    one, two = handles
+    with one.hold("ann@desk", "adopting", 0) as fence:
+        assert one.raise_fence(fence + REIGN) == fence + REIGN
+    assert hold(one, "ann@desk") == 1 + REIGN
+    assert hold(two, "ann@desk") == 2 + REIGN
+
+
+# ---------------------------------------------------------------- time
+
+
+def test_time_begins_near_the_wall_clock_and_grows_with_uptimes_for_everybody(handles):
+    one, two = handles
+    assert one.time(Uptime("boot", 100.0)) == NOW
+    assert two.time(Uptime("boot", 107.5)) == NOW + 7.5
+    assert one.time(Uptime("boot", 107.5)) == NOW + 7.5
+
+
+@pytest.mark.parametrize("field", ["silent_since", "read_at", "armed_at"])
+def test_after_a_boot_time_goes_on_from_the_latest_instant_that_was_remembered(handles, field):
+    one, two = handles
+    one.time(Uptime("one", 1000.0))
+    at = one.time(Uptime("one", 1010.0))
+    one.remember([MachineRecord("h1", "m1", **{field: at}), MachineRecord("h2", "m2", read_at=at - 5)])
+    one.remember([], ["h1"])
+    one.time(Uptime("one", 1500.0))
+    assert two.time(Uptime("two", 3.0)) == at
+    assert one.time(Uptime("two", 4.0)) == at + 1
+    assert two.time(Uptime("three", 9000.0)) == at
+
+
+def test_a_clock_that_was_put_back_makes_time_stand_still_and_never_turn(handles):
+    """Where the kernel has no uptime, there is only the wall clock."""
+    one, two = handles
+    at = one.time(Uptime("", 5000.0))
+    assert two.time(Uptime("", 5010.0)) == at + 10
+    two.remember([MachineRecord("h1", "m1", silent_since=at + 10)])
+    assert one.time(Uptime("", 1400.0)) == at + 10
+    assert one.time(Uptime("", 5009.0)) == at + 10
+    assert one.time(Uptime("", 5011.0)) == at + 11
+
+
+EPISODES = st.lists(
+    st.tuples(st.sampled_from(["wait", "boot", "remember"]), st.floats(0, 1e5), st.booleans()), max_size=12
+)
+
+
+@pytest.mark.parametrize("opener", OPENERS.values(), ids=OPENERS)
+@settings(max_examples=40, deadline=None)
+@given(EPISODES)
+def test_no_interval_is_ever_taken_for_longer_than_it_was(opener: Opener, episodes):
+    with opener() as handles:
+        elapsed, boot, booted = 0.0, 0, 0.0
+        remembered: list[tuple[float, float]] = []
+        for what, seconds, which in episodes:
+            elapsed += seconds
+            if what == "boot":
+                boot, booted = boot + 1, elapsed
+            at = handles[which].time(Uptime(f"boot{boot}", elapsed - booted))
+            for then, when in remembered:
+                assert then <= at <= then + (elapsed - when) + 1e-3
+            if what == "remember":
+                handles[not which].remember([MachineRecord("h1", "m1", armed_at=at)])
+                remembered.append((at, elapsed))

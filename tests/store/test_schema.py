@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fleetssh.clock import Uptime
 from fleetssh.core.model import MachineRecord, Placement, Requirements, Seen, State, TargetState, Wanted
 from fleetssh.store import Event
 from fleetssh.store.schema import MIGRATIONS, migrate, version_of
@@ -59,8 +60,25 @@ def test_file_of_the_oldest_schema_opens_with_everything_in_it(tmp_path):
         )
         assert store.machines() == {"h1": record}
         assert store.history(5) == (Event(1700000000.5, "ann", "start", unit.name, "launched"),)
+        # No silence is longer than before, and time goes on from what the wall clock said last.
+        assert store.time(Uptime("boot", 77.0)) == 1700000060.5
+        with store.hold("ann@desk", "looking", 0) as fence:
+            assert fence == 1
     with closing(sqlite3.connect(path)) as connection:
         assert version_of(connection) == len(MIGRATIONS)
+
+
+def test_silences_that_a_wrong_clock_had_counted_are_counted_anew(tmp_path):
+    path = tmp_path / "state.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(OLDEST.read_text())
+        connection.execute("UPDATE machine SET silent_since = 5, last_good = 1.7e9")
+        connection.commit()
+    with closing(SqliteStore(path)) as store:
+        at = store.time(Uptime("boot", 77.0))
+        assert at == 1.7e9
+        assert store.machines()["h1"].silent_since == at
+        assert store.machines()["h1"].missed == 2
 
 
 STEPS = (

@@ -9,14 +9,18 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from fleetssh.clock import Uptime
 from fleetssh.core.errors import StoreError, StoreHeld
-from fleetssh.store import Event
+from fleetssh.core.model import MachineRecord
+from fleetssh.store import FRESH_SECONDS, Event
 from fleetssh.store.sqlite import SqliteStore
 from tests.store.child import COUNT
 from tests.store.samples import fill, make_unit, make_wanted, names_in, numbers_in
@@ -120,6 +124,75 @@ def test_commit_writes_only_the_rows_that_differ(path):
         store.commit(replace(state, wanted=wanted, placements=placements))
         touched = witness.execute("SELECT name FROM touched ORDER BY name").fetchall()
     assert touched == [("u7.service",), ("u8.service",)]
+
+
+def written_by(path: Path, work: Callable[[], object]) -> bool:
+    """Whether ``work`` commits anything to the file."""
+    with closing(sqlite3.connect(path)) as witness:
+        before = witness.execute("PRAGMA data_version").fetchone()
+        work()
+        return bool(witness.execute("PRAGMA data_version").fetchone() != before)
+
+
+def test_a_loop_that_finds_nothing_new_writes_nothing(path):
+    record = MachineRecord("h1", "m1", last_good=1000.0, read_at=1000.0)
+    with closing(SqliteStore(path)) as store:
+
+        def go_round(turn: int) -> None:
+            with store.hold("ann@desk", "looking", 0):
+                at = store.time(Uptime("boot", 5.0 + 2 * turn))
+                store.load()
+                records = store.machines()
+                assert turn == 0 or records["h1"].last_good == 1000.0 + 2 * (turn - 1)
+                store.remember([replace(record, last_good=1000.0 + 2 * turn, read_at=at)])
+
+        assert written_by(path, partial(go_round, 0))
+        wrote = [written_by(path, partial(go_round, turn)) for turn in range(1, 25)]
+        assert wrote.count(True) == 2  # in 48 seconds
+    with closing(SqliteStore(path)) as store:
+        assert 1000.0 + 2 * 24 - store.machines()["h1"].last_good < FRESH_SECONDS
+
+
+def test_what_could_not_be_written_is_not_taken_for_stored(path):
+    record = MachineRecord("h1", "m1")
+    with closing(SqliteStore(path)) as store:
+        store.remember([record])
+        with closing(sqlite3.connect(path, isolation_level=None)) as vandal:
+            vandal.execute("CREATE TRIGGER no BEFORE INSERT ON machine BEGIN SELECT RAISE(ABORT, 'no'); END")
+            with pytest.raises(StoreError, match="no"):
+                store.remember([replace(record, missed=1)], ["h1"])
+            assert store.machines() == {"h1": record}
+            vandal.execute("DROP TRIGGER no")
+        store.remember([replace(record, missed=1)])
+    with closing(SqliteStore(path)) as store:
+        assert store.machines()["h1"].missed == 1
+
+
+@pytest.mark.parametrize("how", ["gone", "replaced"])
+def test_a_file_that_was_taken_away_under_the_controller_is_told_before_anything_is_done(path, how):
+    other = path.with_name("other.db")
+    SqliteStore(other).close()
+    with closing(SqliteStore(path)) as store:
+        path.rename(path.with_name("away.db"))
+        if how == "replaced":
+            other.rename(path)
+        with (
+            pytest.raises(StoreError, match=r"state\.db was moved away, deleted or replaced") as caught,
+            store.hold("ann@desk", "looking", 0),
+        ):
+            pass
+        assert "run the command again" in caught.value.hint
+
+
+def test_killed_while_holding_the_next_hold_has_a_greater_fence(path):
+    child = start("hold", path)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "held\n"
+    kill(child)
+    with closing(SqliteStore(path)) as store:
+        assert store.load().fence == 1
+        with store.hold("the other one", "looking", 0) as fence:
+            assert fence == 2
 
 
 def test_processes_that_make_the_file_at_once_agree_on_the_cluster(path):
