@@ -159,7 +159,8 @@ def rebuild(cluster: Cluster, shown: Rebuild) -> State:
         )
     base = now.before
     if now.is_fresh:
-        store.remember(unread(now.sightings.keys() - now.others.keys()), store.machines())
+        hosts = {host: _id_of(s) for host, s in now.sightings.items() if host not in now.others}
+        store.remember(unread(hosts), store.machines())
         base = store.found(now.after.cluster, now.fence + REIGN)
     events = command_events(
         Author(cluster.who, AUTHOR_VERB), (), base.wanted, now.after.wanted, cluster.clock.now()
@@ -167,6 +168,10 @@ def rebuild(cluster: Cluster, shown: Rebuild) -> State:
     state = store.commit(replace(base, wanted=now.after.wanted, placements=now.after.placements), events)
     store.remember(records_of(cluster, now.sightings, now.machines), now.others)
     return state
+
+
+def _id_of(sighting: Sighting) -> str:
+    return sighting.facts.machine_id if isinstance(sighting, Reached) else ""
 
 
 def records_of(

@@ -110,14 +110,20 @@ def fence_of(sighting: Reached, cluster: str) -> int:
 # ---------------------------------------------------------------- machines that were not read yet
 
 
-def unread(hosts: Iterable[str]) -> tuple[MachineRecord, ...]:
-    """Records that say: what these machines hold is not in the state yet, so no pass may touch it."""
-    return tuple(MachineRecord(host, "", failure=str(Failure.UNREAD)) for host in sorted(hosts))
+def unread(hosts: Mapping[str, str]) -> tuple[MachineRecord, ...]:
+    """Records that say: what these machines hold is not in the state yet, so no pass may touch it.
+
+    ``hosts`` maps them to the ids of their machines, as far as known: what is placed on one that is known
+    stays there.
+    """
+    return tuple(
+        MachineRecord(host, machine, failure=str(Failure.UNREAD)) for host, machine in sorted(hosts.items())
+    )
 
 
 def is_unread(record: MachineRecord) -> bool:
-    """Whether a machine holds what is not in the state, as far as anybody knows."""
-    return not record.machine_id
+    """Whether a machine may hold what is not in the state: it was not looked at in any boot."""
+    return not record.boot_id
 
 
 def keep_unread(
@@ -133,7 +139,7 @@ def keep_unread(
     }
 
 
-UNREAD_HINT = "'fleetssh state rebuild' takes its units in"
+UNREAD_HINT = "'fleetssh adopt' takes its units in"
 
 
 # ---------------------------------------------------------------- gathering
