@@ -214,11 +214,12 @@ def _kept_name(path: Path, stamp: str) -> Path:
 
 
 def _move_rest(path: Path, kept: Path) -> None:
-    # A -wal file of the old state would be taken for one of the new.
-    for suffix in ("-wal", "-shm"):
-        rest = path.with_name(path.name + suffix)
-        if rest.exists():
-            rest.replace(kept.with_name(kept.name + suffix))
+    # A -wal file of the old state would be taken for one of the new; the -shm file only tells where in it.
+    rest = path.with_name(path.name + "-wal")
+    if rest.exists() and rest.stat().st_size:
+        rest.replace(kept.with_name(kept.name + "-wal"))
+    rest.unlink(missing_ok=True)
+    path.with_name(path.name + "-shm").unlink(missing_ok=True)
 
 
 def _link(draft: Path, target: Path) -> None:

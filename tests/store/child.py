@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fleetssh.core.errors import StoreConflict, StoreError
 from fleetssh.core.model import Placement
+from fleetssh.store.copies import back_up, restore
 from fleetssh.store.sqlite import SqliteStore
 from tests.store.samples import fill, numbers_in
 
@@ -76,8 +77,52 @@ def look(path: Path) -> None:
         say(error.message)
 
 
+def back_up_for_ever(path: Path) -> None:
+    while True:
+        back_up(path, path.with_name("backup.db"), force=True)
+        say("backed up")
+
+
+def restore_for_ever(path: Path) -> None:
+    while True:
+        for name in ("one.db", "two.db"):
+            restore(path, path.with_name(name), "ann@desk (restoring)")
+            say(name)
+
+
+def restore_to_full_disk(path: Path) -> None:
+    """A restore for which there is no room, of a backup that is elsewhere."""
+    with closing(SqliteStore(path)) as store:
+        state = store.commit(fill(store.load(), 1))
+    try:
+        restore(path, path.parent.parent / "backup.db", "ann@desk (restoring)", force=True)
+    except StoreError as error:
+        say(error.message)
+    with closing(SqliteStore(path)) as store:
+        say(store.load() == state)
+
+
+def back_up_to_full_disk(path: Path) -> None:
+    try:
+        back_up(path.parent.parent / "big.db", path)
+    except StoreError as error:
+        say(error.message)
+
+
 VERBS: dict[str, Callable[[Path], None]] = {
-    verb.__name__: verb for verb in (cluster, hold, commit_for_ever, count, fill_the_disk, look)
+    verb.__name__: verb
+    for verb in (
+        cluster,
+        hold,
+        commit_for_ever,
+        count,
+        fill_the_disk,
+        look,
+        back_up_for_ever,
+        restore_for_ever,
+        restore_to_full_disk,
+        back_up_to_full_disk,
+    )
 }
 
 if __name__ == "__main__":

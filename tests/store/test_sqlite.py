@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sqlite3
 import stat
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -23,39 +20,13 @@ from fleetssh.core.model import MachineRecord
 from fleetssh.store import FRESH_SECONDS, Event
 from fleetssh.store.sqlite import SqliteStore
 from tests.store.child import COUNT
+from tests.store.processes import finish, in_small_disk, kill, start
 from tests.store.samples import fill, make_unit, make_wanted, names_in, numbers_in
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "state.db"
-
-
-def start(verb: str, path: Path, *before: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*before, sys.executable, "-m", "tests.store.child", verb, str(path)],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
-
-
-def finish(child: subprocess.Popen[str]) -> list[str]:
-    output, _ = child.communicate(timeout=120)
-    assert child.returncode == 0
-    return output.splitlines()
-
-
-def kill(child: subprocess.Popen[str]) -> str:
-    """Kill a child and return what it had still said."""
-    assert child.stdout is not None
-    with child.stdout as output:
-        child.send_signal(signal.SIGKILL)
-        rest = output.read()  # communicate() would forget what readline() has read ahead
-    child.wait(60)
-    return rest
 
 
 def test_only_the_owner_can_read_anything(tmp_path):
@@ -287,14 +258,6 @@ def test_checkpoint_that_was_cut_short_is_not_taken_for_damage(path):
     with closing(SqliteStore(path)) as store:
         assert store.load() == state
     assert path.read_bytes() == whole
-
-
-def in_small_disk(verb: str, folder: Path, mounts: str) -> list[str]:
-    """Run a child whose ``folder`` is a file system of its own, seen by nobody else."""
-    if subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
-        pytest.skip("needs mount namespaces")
-    shell = ["unshare", "-rm", "sh", "-ec", f'cd {ROOT}; {mounts}; exec "$@"', "sh"]
-    return finish(start(verb, folder / "state.db", *shell))
 
 
 def test_full_disk_is_told_and_leaves_the_last_revision(tmp_path):
