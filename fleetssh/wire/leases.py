@@ -111,9 +111,7 @@ drop_leases() {{
   for file; do
     lease=${{file##*-}}; lease=${{lease%.timer}}
     case $leases in *" $lease "*) continue ;; esac
-    [ -e "$file" ] || continue
-    unit=${{file%.timer}}; rm -f -- "$unit.target" "$file" "$unit.service" "$unit-over.service"
-    ended="$ended $lease"
+    [ -e "$file" ] && ended="$ended $lease"
   done
 }}
 
@@ -123,7 +121,8 @@ end_leases() {{
   for lease in $ended; do
     unit={PREFIX}$lease
     systemctl --no-ask-password stop -- $unit.timer $unit.service $unit.target
-    rm -f -- {paths.LINKS}/$unit.due
+    rm -f -- {paths.LINKS}/$unit.timer {paths.LINKS}/$unit.service {paths.LINKS}/$unit.target \
+      {paths.LINKS}/$unit-over.service {paths.LINKS}/$unit.due
   done
 }}
 """
