@@ -11,7 +11,7 @@ from fleetssh.core.doubt import UNANSWERED, Doubt
 from fleetssh.core.mending import RUNNING
 from fleetssh.core.model import Health, Machine, TargetState
 from fleetssh.core.outcomes import JOBS
-from fleetssh.core.planning import describe_failure
+from fleetssh.core.remarks import describe_failure
 from fleetssh.core.report import UnitReport, Verdict
 from fleetssh.core.sighting import Outcome, Reached, Unreached
 from fleetssh.core.unitfile import parse

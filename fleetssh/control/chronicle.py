@@ -10,7 +10,7 @@ from fleetssh.control.result import Pass
 from fleetssh.core.health import health_of, reboot_of
 from fleetssh.core.model import Action, Health, MachineRecord, Move, Step, TargetState, Wanted
 from fleetssh.core.names import glob_matches
-from fleetssh.core.planning import describe_failure
+from fleetssh.core.remarks import describe_failure
 from fleetssh.core.sighting import Reached
 from fleetssh.store import Event
 

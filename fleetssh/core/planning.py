@@ -10,7 +10,6 @@ from fleetssh.core.doubt import Doubt
 from fleetssh.core.mending import RUNNING, follow, mend, release, resting
 from fleetssh.core.model import (
     Action,
-    Health,
     Layout,
     Machine,
     MachinePlan,
@@ -22,7 +21,8 @@ from fleetssh.core.model import (
 )
 from fleetssh.core.names import glob_matches
 from fleetssh.core.refusals import LEFT
-from fleetssh.core.sighting import Ending, Found, Reached, Sighting, Unreached
+from fleetssh.core.remarks import remark
+from fleetssh.core.sighting import Found, Reached, Sighting
 
 ORDER = {action: place for place, action in enumerate(Action)}
 """A visit carries its steps out in the order in which the actions are declared (fleet 5.2)."""
@@ -87,12 +87,8 @@ def make_plan(
         leaving += first
         staying += second
     waves = tuple(tuple(wave) for wave in (leaving, staying) if wave)
-    remarks = [
-        *_remarks(machines, sightings, belongs),
-        *_about_leaving(machines, belongs),
-        *_waiting(case, reached),
-    ]
-    return Plan(layout, waves, tuple(remarks))
+    remarks = (*remark(machines, sightings, belongs), *_waiting(case, reached, belongs))
+    return Plan(layout, waves, remarks)
 
 
 def withhold(wave: Sequence[MachinePlan], units: frozenset[str]) -> tuple[MachinePlan, ...]:
@@ -135,7 +131,8 @@ def _plan_machine(
     for name, wanted in here.items():
         if name not in found and (name in sighting.strangers or name in sighting.occupied):
             continue
-        if case.waits(name, machine.host) and not _runs(found.get(name)):
+        waits = case.waits(name, machine.host) or _crowded(case, name, here, found)
+        if waits and not _runs(found.get(name)):
             continue
         why = _why_here(case, name)
         second += mend(wanted, found.get(name), why, name in case.retry, still)
@@ -163,12 +160,21 @@ def _leases(
 def _makes_room(name: str, state: State, here: Mapping[str, Wanted], found: Mapping[str, Found]) -> bool:
     """Whether a unit that leaves a machine must be seen to be gone before another one is started there,
     because the two conflict."""
-    leaving = state.wanted[name].unit.requirements.conflicts if name in state.wanted else ()
+    return any(_conflict(state, name, other) for other in here if not _runs(found.get(other)))
+
+
+def _crowded(case: _Case, name: str, here: Mapping[str, Wanted], found: Mapping[str, Found]) -> str:
+    """The unit that a machine keeps though it belongs elsewhere and conflicts with ``name``, or nothing."""
+    kept = (other for other, item in found.items() if other not in here and _runs(item) and case.keeps(other))
+    return next((other for other in kept if _conflict(case.state, name, other)), "")
+
+
+def _conflict(state: State, one: str, other: str) -> bool:
     return any(
-        any(glob_matches(pattern, name) for pattern in wanted.unit.requirements.conflicts)
-        or any(glob_matches(pattern, other) for pattern in leaving)
-        for other, wanted in here.items()
-        if not _runs(found.get(other))
+        glob_matches(pattern, theirs)
+        for ours, theirs in ((one, other), (other, one))
+        if ours in state.wanted
+        for pattern in state.wanted[ours].unit.requirements.conflicts
     )
 
 
@@ -176,20 +182,25 @@ def _runs(found: Found | None) -> bool:
     return found is not None and found.active in RUNNING
 
 
-def _waiting(case: _Case, reached: Sequence[tuple[Machine, Reached]]) -> list[str]:
-    """Units that are not started where they belong because an old copy may still run elsewhere."""
-    hosts = {machine.id: machine.host for machine, _ in reached}
+def _waiting(
+    case: _Case, reached: Sequence[tuple[Machine, Reached]], belongs: Mapping[str, Mapping[str, Wanted]]
+) -> Iterator[str]:
+    """Units that are not started where they belong because an old copy may run elsewhere, or because another
+    unit is kept there for now."""
     running = {(m.id, item.entry.name) for m, s in reached for item in s.found if _runs(item)}
-    waiting = []
+    hosts = {**{m.id: m.host for m, _ in reached}, **case.silent}
     for unit, doubt in sorted(case.in_doubt.items()):
         home = case.layout.placements[unit].machine
-        if (
-            hosts.get(home) != doubt.host
-            and case.silent.get(home) != doubt.host
-            and (home, unit) not in running
-        ):
-            waiting.append(doubt.sentence)
-    return waiting
+        if hosts.get(home) != doubt.host and (home, unit) not in running:
+            yield doubt.sentence
+    for machine, sighting in sorted(reached, key=lambda pair: pair[0].host):
+        here, found = belongs[machine.id], {item.entry.name: item for item in sighting.found}
+        for unit in here:
+            if not _runs(found.get(unit)) and (other := _crowded(case, unit, here, found)):
+                yield (
+                    f"Unit {unit} waits: it conflicts with {other}, which runs on {machine.host} until its "
+                    "new machine answers"
+                )
 
 
 def _machine_plan(
@@ -234,71 +245,3 @@ def lease_of(wanted: Wanted, machine: Machine) -> int:
     what its host does."""
     lease = wanted.unit.requirements.lease
     return machine.lease if lease is None else lease
-
-
-# ---------------------------------------------------------------- what needs no step but has to be said
-
-
-def _remarks(
-    machines: Sequence[Machine],
-    sightings: Mapping[str, Sighting],
-    belongs: Mapping[str, Mapping[str, Wanted]],
-) -> list[str]:
-    remarks = []
-    by_host = {machine.host: machine for machine in machines}
-    for host, sighting in sorted(sightings.items()):
-        if isinstance(sighting, Unreached):
-            continue
-        here = belongs.get(by_host[host].id, {}) if host in by_host else {}
-        remarks += [
-            f"{host}: {name} cannot go there, the machine has a unit of its own: {place}"
-            for name, place in sorted(sighting.occupied.items())
-            if name in here
-        ]
-        remarks += [_about_stranger(host, name, here) for name in sighting.strangers]
-        remarks += [
-            text
-            for item in sighting.found
-            if item.entry.name in here and (text := _about_unit(host, item, here[item.entry.name]))
-        ]
-    return remarks
-
-
-def _about_leaving(machines: Sequence[Machine], belongs: Mapping[str, Mapping[str, Wanted]]) -> Iterator[str]:
-    for machine in sorted(machines, key=lambda machine: machine.host):
-        if machine.is_leaving and machine.health is Health.DOUBTFUL and belongs[machine.id]:
-            yield (
-                f"{machine.host} is {LEFT} and does not answer: its units stay until it does, or is lost; "
-                "'fleetssh reconcile --believe-silence' gives it up"
-            )
-
-
-def _about_stranger(host: str, name: str, here: Mapping[str, Wanted]) -> str:
-    blocked = "; it is in the way of the unit of that name" if name in here else ""
-    return f"{host}: the file {name} in the units folder is not ours and stays as it is{blocked}"
-
-
-def _about_unit(host: str, found: Found, wanted: Wanted) -> str:
-    name = found.entry.name
-    if wanted.target is not TargetState.LAUNCHED:
-        return ""
-    if found.active == "failed":
-        return f"{host}: {name} has failed{describe_failure(found)}"
-    if found.ending in (Ending.NEVER_STARTED, Ending.START_FAILED):
-        return f"{host}: {name} {found.ending}; 'fleetssh start {name}' tries again"
-    if found.sub.startswith("auto-restart"):
-        return f"{host}: {name} keeps failing and systemd restarts it{describe_failure(found)}"
-    return ""
-
-
-def describe_failure(found: Found) -> str:
-    """`` (exit-code, status 203)`` or an empty text: systemd's own words for why a unit is not well."""
-    detail = found.detail
-    if detail is None:
-        return ""
-    if detail.load_error:
-        return f" ({detail.load_error})"
-    words = [detail.result] if detail.result and detail.result != "success" else []
-    if detail.exit_status:
-        words.append(f"status {detail.exit_status}")
-    return f" ({', '.join(words)})" if words else ""

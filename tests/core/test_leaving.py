@@ -1,4 +1,4 @@
-"""Machines that are no longer in the inventory: they keep no unit, and stop theirs before others start them."""
+"""Machines that are no longer in the inventory: they keep no unit, and stop theirs before others start."""
 
 from __future__ import annotations
 

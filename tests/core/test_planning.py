@@ -11,7 +11,8 @@ from fleetssh.core.checking import check
 from fleetssh.core.doubt import UNANSWERED, Doubt
 from fleetssh.core.model import Action, Health, Layout, Machine, Move, Plan, Refusal, State, Wanted
 from fleetssh.core.placement import place
-from fleetssh.core.planning import describe_failure, leaving_units, make_plan, withhold
+from fleetssh.core.planning import leaving_units, make_plan, withhold
+from fleetssh.core.remarks import describe_failure
 from fleetssh.core.sighting import Detail, Ending, Failure, Found, Reached, Sighting, Unreached
 from tests.core.world import INACTIVE, LAUNCHED, LOADED, Sim, find, lay, reach, up, want
 
