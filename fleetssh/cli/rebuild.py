@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,9 +14,10 @@ from fleetssh.cli.output import note, say
 from fleetssh.cli.progress import progress
 from fleetssh.cli.render import plural, table
 from fleetssh.cli.session import Session
-from fleetssh.control.rebuilding import Rebuild, survey_rebuild
-from fleetssh.control.rebuilding import rebuild as carry_out
 from fleetssh.core.errors import MachineError
+
+if TYPE_CHECKING:
+    from fleetssh.control.rebuilding import Rebuild
 
 HEADERS = ("UNIT", "DSTATE", "MACHINE")
 
@@ -34,6 +36,11 @@ def rebuild(session: Session, dry_run: bool, yes: bool, partial: bool, cluster_i
     Shows first what was found and what does not go together, then asks. No machine is touched. What was on
     no machine cannot be found: units that were only submitted, and templates.
     """
+    # Imported here: the state's other verbs reach no machine.
+    from fleetssh.control.rebuilding import rebuild as carry_out
+    from fleetssh.control.rebuilding import survey_rebuild
+
+    session.verb = "state rebuild"
     with progress(session.cluster) as cluster:
         found = survey_rebuild(cluster, cluster_id)
     say(*_lines(found))

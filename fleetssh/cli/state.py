@@ -11,6 +11,7 @@ from fleetssh import clock
 from fleetssh.cli.exits import Exit
 from fleetssh.cli.flags import Flag, Verb
 from fleetssh.cli.output import note, say
+from fleetssh.cli.rebuild import rebuild
 from fleetssh.cli.render import plural
 from fleetssh.cli.session import Session, expand_home
 from fleetssh.core.errors import StoreError
@@ -104,6 +105,9 @@ def restore(session: Session, path: str, force: bool) -> None:
         "no machine was touched: 'fleetssh plan' shows what the next pass would do; if machines have seen a "
         "newer controller, 'fleetssh adopt' takes them over"
     )
+
+
+state.add_command(rebuild)
 
 
 def _present(session: Session) -> Path:

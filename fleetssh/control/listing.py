@@ -124,7 +124,7 @@ def _hash(state: State, name: str, digest: str) -> str:
 
 def unit_file_rows(state: State, records: Mapping[str, MachineRecord]) -> list[UnitFileRow]:
     """Every stored unit, sorted by name, from the store alone: no machine is touched."""
-    by_id = {record.machine_id: record for record in records.values()}
+    by_id = {record.machine_id: record for record in records.values() if record.machine_id}
     seen = {(r.machine_id, known.name): known for r in records.values() if not r.lost for known in r.seen}
     rows = []
     for name, wanted in sorted(state.wanted.items()):
