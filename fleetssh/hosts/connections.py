@@ -21,6 +21,9 @@ from fleetssh.hosts.logins import Logins, handshake_limits
 DROPPED_TRIES = 4
 """sshd drops connections at random beyond MaxStartups (10 by default): a few tries, spread out, get in."""
 
+HESITATION_SECONDS = 0.05
+"""Between two looks at a connection that either gets its acknowledgement or falls silent, within a second."""
+
 RENEWAL_PAUSE = 10
 """Visits until the next try to replace a worn connection by a new one that did not come up."""
 
@@ -44,15 +47,18 @@ class Connections:
             return self._kept.get(name)
 
     def fallen(self) -> frozenset[str]:
-        """The machines whose kept connection is not up any more."""
+        """The machines whose kept connection is not up any more, or may be about to fall silent."""
         with self._lock:
             kept = dict(self._kept)
-        return frozenset(name for name, connection in kept.items() if not connection.is_up)
+        return frozenset(name for name, k in kept.items() if not k.is_up or k.hesitates)
 
     def open(self, target: Target) -> Kept:
         """The connection to a machine that is up and not worn, as far as can be told from here. Raises what
         the libraries raise."""
         kept = self.find(target.name)
+        while kept is not None and kept.hesitates and kept.is_up:
+            # What is sent now would have to be given up with the connection, in a moment.
+            clock.sleep(HESITATION_SECONDS)
         if kept is not None and kept.is_up:
             return self._renew(target, kept) if kept.is_worn else kept
         self.drop(target.name)

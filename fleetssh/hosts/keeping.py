@@ -33,18 +33,21 @@ SILENCE = frozenset({errno.ETIMEDOUT}) | UNROUTABLE
 """How the kernel says that nobody acknowledges what was sent."""
 
 IS_LINUX = hasattr(socket, "TCP_USER_TIMEOUT") and hasattr(socket, "TCP_INFO")
-"""Other kernels find silence out by themselves, after minutes; until then deadlines bound every visit."""
+"""Other kernels find silence out by themselves, after minutes."""
 
-TCP_INFO = struct.Struct("=8x 24I")
-RTO, LAST_DATA_RECEIVED, LAST_ACK_RECEIVED = 0, 11, 12
-"""Among the numbers of the kernel's ``struct tcp_info``: microseconds, and twice milliseconds."""
+TCP_INFO = struct.Struct("=2x B 5x 24I")
+RETRANSMITS, RTO, UNACKED, LAST_DATA_RECEIVED, LAST_ACK_RECEIVED = 0, 1, 5, 12, 13
+"""Among the numbers of the kernel's ``struct tcp_info``: how often it has sent again what nobody has
+acknowledged, microseconds until it does so, packets on their way, and twice milliseconds."""
+NOTHING_KNOWN = (0,) * 25
 
 
 class Line(socket.socket):
-    """A TCP connection that knows whether it ended because the other side fell silent: ``silent_since`` is
-    then when that was last heard of, on the clock of deadlines."""
+    """A TCP connection that knows whether its other side fell silent: ``silent_since`` is then when that was
+    last heard of, on the clock of deadlines."""
 
     silent_since: float | None = None
+    _patience = SILENCE_SECONDS
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
         """As socket.recv."""
@@ -63,24 +66,42 @@ class Line(socket.socket):
             raise
 
     def expect_answers(self, within_seconds: float) -> None:
-        """Has the kernel give the connection up when nothing is acknowledged for so long, or for longer on a
-        slow line."""
-        if not IS_LINUX:
-            return
-        slow = PATIENT_TRIES * self._info()[RTO] / 1e6
-        timeout = round(1000 * max(within_seconds, slow))
-        self.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout)
+        """From now on the other side is silent when it was not heard of for so long, or for longer on a slow
+        line, although it owes an acknowledgement. The kernel ends the connection at about the same time: it
+        counts from what it has sent, which is up to a pause between keepalives later."""
+        if IS_LINUX:  # elsewhere deadlines bound every visit
+            slow = PATIENT_TRIES * self._info()[RTO] / 1e6
+            self._patience = max(within_seconds, slow)
+            unheard = self._patience * (1 - 1 / KEEPALIVES)
+            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * unheard))
+
+    def hesitates(self) -> bool:
+        """Whether the other side owes an acknowledgement for so long that the kernel has sent again."""
+        return self._info()[RETRANSMITS] > 0
+
+    def is_silent(self) -> bool:
+        """Whether the other side has fallen silent, and never came back since."""
+        if self.silent_since is None:
+            info = self._info()
+            if info[UNACKED] and _last_heard(info) > self._patience:
+                self.silent_since = clock.monotonic() - _last_heard(info)
+        return self.silent_since is not None
 
     def _learn(self, error: OSError) -> None:
         if error.errno in SILENCE and self.silent_since is None:
-            info = self._info()
-            ago = min(info[LAST_DATA_RECEIVED], info[LAST_ACK_RECEIVED]) / 1000
-            self.silent_since = clock.monotonic() - ago
+            self.silent_since = clock.monotonic() - _last_heard(self._info())
 
     def _info(self) -> tuple[int, ...]:
-        if not IS_LINUX:
-            return (0,) * TCP_INFO.size
-        return TCP_INFO.unpack(self.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO.size))
+        """What the kernel knows; nothing of one that was closed meanwhile, and elsewhere than on Linux."""
+        try:
+            return TCP_INFO.unpack(self.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO.size))
+        except (OSError, AttributeError, struct.error):
+            return NOTHING_KNOWN
+
+
+def _last_heard(info: tuple[int, ...]) -> float:
+    """How long ago, in seconds."""
+    return min(info[LAST_DATA_RECEIVED], info[LAST_ACK_RECEIVED]) / 1000
 
 
 def dial(host: str, port: int, timeout_seconds: float) -> Line:
@@ -105,8 +126,13 @@ class Kept:
 
     @property
     def is_up(self) -> bool:
-        """Whether nobody has ended it, and it has not fallen silent."""
-        return bool(self.connection.is_connected)
+        """Whether nobody has ended it, and its machine has not fallen silent."""
+        return bool(self.connection.is_connected) and self.silent_since is None
+
+    @property
+    def hesitates(self) -> bool:
+        """Whether its machine may be about to fall silent."""
+        return self.line is not None and self.line.hesitates()
 
     @property
     def is_worn(self) -> bool:
@@ -115,8 +141,8 @@ class Kept:
 
     @property
     def silent_since(self) -> float | None:
-        """When the machine was last heard of, if silence ended the connection."""
-        return self.line.silent_since if self.line else None
+        """When the machine was last heard of, if it has fallen silent."""
+        return self.line.silent_since if self.line and self.line.is_silent() else None
 
 
 def keep(name: str, connection: fabric.Connection, line: Line | None, silence_seconds: float) -> Kept:

@@ -32,8 +32,8 @@ NO_STATUS = -1
 
 FELL_SILENT = "it fell silent in the middle of a visit, and came back"
 
-POLL_SECONDS = 0.5
-"""How long one read waits before standard error is drained too and the deadline is looked at."""
+POLL_SECONDS = 0.2
+"""How long one read waits before standard error is drained, and the deadline and the line are looked at."""
 
 
 class FabricCarrier:
@@ -74,7 +74,7 @@ class FabricCarrier:
         used = self._connections.find(target.name)
         try:
             with _closing(channel):
-                answer = self._exchange(channel, peer, script, deadline_seconds)
+                answer = self._exchange(channel, peer, script, deadline_seconds, used)
             if answer.status is not None or used is None or used.silent_since is None:
                 return answer
             half = Unreached(target.name, Failure.HALF, FELL_SILENT, sent=True)
@@ -148,7 +148,7 @@ class FabricCarrier:
     # ------------------------------------------------------------ one conversation
 
     def _exchange(
-        self, channel: paramiko.Channel, peer: str, script: Script, deadline_seconds: float
+        self, channel: paramiko.Channel, peer: str, script: Script, deadline_seconds: float, used: Kept | None
     ) -> Answer:
         deadline = clock.monotonic() + deadline_seconds
         channel.settimeout(deadline_seconds)
@@ -172,6 +172,8 @@ class FabricCarrier:
                 error += channel.recv_stderr(READ_BYTES)
             if len(output) + len(error) > MAX_REPLY_BYTES:
                 raise paramiko.SSHException(f"it answered more than {MAX_REPLY_BYTES} bytes")
+            if used is not None and used.silent_since is not None:
+                raise TimeoutError(FELL_SILENT)
             if clock.monotonic() > deadline:
                 raise TimeoutError(f"no complete answer within {deadline_seconds:g} s")
         channel.settimeout(max(POLL_SECONDS, deadline - clock.monotonic()))
