@@ -85,13 +85,15 @@ def lay(placed: Mapping[str, str], globals_on: Mapping[str, Iterable[str]] | Non
 
 @dataclass
 class Sim:
-    """One machine: what it holds of ours, changed by steps as systemd and a visit would change it."""
+    """One machine: what it holds of ours, changed by steps as systemd and a visit would change it. What is
+    ``stubborn`` does not stop, and stays as it is."""
 
     machine: Machine
     found: dict[str, Found]
     bound_to: dict[str, tuple[str, ...]] = field(default_factory=dict)
     strangers: tuple[str, ...] = ()
     health: Health = Health.UP
+    stubborn: frozenset[str] = frozenset()
 
     def look(self) -> Reached:
         """What it answers now."""
@@ -117,6 +119,8 @@ class Sim:
         match step.action:
             case Action.STOP:
                 self._stop(name)
+            case Action.REMOVE if name in self.stubborn & self.running():
+                pass
             case Action.REMOVE:
                 del self.found[name]
             case Action.WRITE:
@@ -136,7 +140,7 @@ class Sim:
         self.found[name] = replace(self.found[name], active="active", sub="running", ending=None)
 
     def _stop(self, name: str) -> None:
-        if self.found[name].active in ("inactive", "failed"):
+        if self.found[name].active in ("inactive", "failed") or name in self.stubborn:
             return
         self.found[name] = replace(self.found[name], active="inactive", sub="dead", ending=Ending.BY_REQUEST)
         for other, causes in self.bound_to.items():
