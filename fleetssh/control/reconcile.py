@@ -76,8 +76,14 @@ def _carry_out(cluster: Cluster, planned: Pass, wait_seconds: int, began: float)
     if layout.moves:
         events += move_events(cluster.who, layout.moves, cluster.clock.now())
         state, events = cluster.store.commit(replace(state, placements=layout.placements), events), ()
-    seen, records = planned.sightings, dict(planned.records)
-    work = _Work(cluster, planned.survey.errands, seen, dict(seen), records, wait_seconds)
+    seen = planned.survey
+    work = _Work(
+        Errands(cluster, seen.claim, seen.hosts, seen.records),
+        seen.sightings,
+        dict(seen.sightings),
+        dict(seen.records),
+        wait_seconds,
+    )
     *earlier, last = planned.plan.waves or ((),)
     for wave in earlier:
         work.act(wave)
@@ -102,7 +108,6 @@ def _carry_out(cluster: Cluster, planned: Pass, wait_seconds: int, began: float)
 class _Work:
     """The acting half of a pass: what was sent, what came back."""
 
-    cluster: Cluster
     errands: Errands
     looked: Mapping[str, Sighting]
     sightings: dict[str, Sighting]
@@ -134,21 +139,21 @@ class _Work:
 
     def _expect(self, plans: Iterable[MachinePlan]) -> None:
         """Writes down, before the visits set out, what they may start and which leases they may renew."""
-        at = self.cluster.time()
+        at = self.errands.cluster.time()
         expected = {plan.host: expecting(self.records[plan.host], plan, at) for plan in plans}
         changed = {host: record for host, record in expected.items() if record != self.records[host]}
-        self.cluster.store.remember(changed.values())
+        self.errands.cluster.store.remember(changed.values())
         self.records |= changed
 
     def newest(self) -> Mapping[str, MachineRecord]:
         """What is known of the machines, of the acted-on ones as they were after acting."""
-        at = self.cluster.time()
+        at = self.errands.cluster.time()
         acted = {
             host: sighting
             for host, sighting in self.sightings.items()
             if isinstance(sighting, Reached) and sighting is not self.looked[host]
         }
-        judged = judge(self.records, acted, self.cluster.patience, at).records
+        judged = judge(self.records, acted, self.errands.cluster.patience, at).records
         return {**self.records, **{h: replace(r, way=self.records[h].way) for h, r in judged.items()}}
 
     def hold(self, wave: Sequence[MachinePlan]) -> None:

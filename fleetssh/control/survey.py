@@ -10,7 +10,7 @@ from fleetssh.control.cluster import Cluster
 from fleetssh.control.visiting import Errands
 from fleetssh.core.doubt import Doubt, doubts
 from fleetssh.core.errors import InventoryError
-from fleetssh.core.gathering import is_unread, keep_unread
+from fleetssh.core.gathering import keep_unread
 from fleetssh.core.health import judge, second_opinions
 from fleetssh.core.metadata import merge
 from fleetssh.core.model import Claim, Machine, MachineRecord, State, TargetState
@@ -29,15 +29,17 @@ class Survey:
     """What is known of the machines after one look at each: sightings and records by inventory host name,
     the machines as placement sees them (sorted by id), an alarm when too many went silent together,
     and what the store remembered before, of hosts that have left the inventory too. ``in_doubt`` are the
-    units that may run where nobody can look. ``errands`` can visit the machines again."""
+    units that may run where nobody can look. ``hosts`` are those that were visited, by name, and ``claim`` is
+    what the looks came with."""
 
     sightings: Mapping[str, Sighting]
     records: Mapping[str, MachineRecord]
     machines: tuple[Machine, ...]
-    errands: Errands
     alarm: str = ""
     stored: Mapping[str, MachineRecord] = field(default_factory=dict)
     in_doubt: Mapping[str, Doubt] = field(default_factory=dict)
+    hosts: Mapping[str, Host] = field(default_factory=dict)
+    claim: Claim | None = None
 
     def unreached(self) -> list[Unreached]:
         """The hosts that did not answer, sorted by name."""
@@ -63,7 +65,7 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
     stored = cluster.store.machines()
     hosts = _hosts(cluster.inventory, stored)
     claim = None if fence is None else Claim(state.cluster, fence, cluster.controller)
-    records = {name: r for name, r in stored.items() if name in hosts and not is_unread(r)}
+    records = {name: r for name, r in stored.items() if name in hosts and r.machine_id}
     if claim:
         records |= _arm(cluster, records)
     errands = Errands(cluster, claim, hosts, records)
@@ -91,9 +93,16 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
         for name, record in judged.items()
     ]
     machines.sort(key=lambda machine: machine.id)
-    known = errands.knowing(judged)
-    in_doubt = doubts(judged, machines, at)
-    return Survey(sightings, judged, tuple(machines), known, judgement.alarm, stored, in_doubt)
+    return Survey(
+        sightings,
+        judged,
+        tuple(machines),
+        alarm=judgement.alarm,
+        stored=stored,
+        in_doubt=doubts(judged, machines, at),
+        hosts=hosts,
+        claim=claim,
+    )
 
 
 def _hosts(inventory: Inventory, stored: Mapping[str, MachineRecord]) -> dict[str, Host]:

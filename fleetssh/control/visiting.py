@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fleetssh.control.cluster import Cluster
 from fleetssh.core.leases import VALID_SECONDS
@@ -56,10 +56,6 @@ class Errands:
             for name, order in orders.items()
         }
         return self._send(visits, deadline)
-
-    def knowing(self, records: Mapping[str, MachineRecord]) -> Errands:
-        """The same, with newer records."""
-        return replace(self, records={**self.records, **records})
 
     def _look(self, name: str, at: float, probes: tuple[Probe, ...]) -> Visit:
         record = self.records.get(name)
