@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+
 import click
 
 from fleetssh.cli.exits import Exit, combine
@@ -11,7 +14,7 @@ from fleetssh.cli.objects import plan_object, why_object
 from fleetssh.cli.output import note, say
 from fleetssh.cli.progress import progress
 from fleetssh.cli.render import plural
-from fleetssh.cli.session import Session
+from fleetssh.cli.session import HOLD_SECONDS, Session
 from fleetssh.cli.standing import problem
 from fleetssh.cli.telling import alarm_lines, done_lines, refusal_lines, unreached_lines, work_lines
 from fleetssh.cli.troubles import troubles_of
@@ -22,16 +25,31 @@ from fleetssh.core.errors import CommandError
 from fleetssh.core.names import mangle
 from fleetssh.core.placement import explain
 
+UNATTENDED_SECONDS = 10.0
+"""How long a pass of cron's waits for another one: long enough for commands, and over before cron begins the
+next, so that passes never pile up."""
+
+believe_option = click.option(
+    "--believe-silence",
+    cls=Flag,
+    default=False,
+    help="Give machines up even when many of them went silent together.",
+)
+
 
 @click.command(cls=Verb)
+@believe_option
 @click.pass_obj
-def reconcile(session: Session) -> Exit:
+def reconcile(session: Session, believe_silence: bool) -> Exit:
     """Run one pass: look at every machine and do what brings it to what is wanted.
 
     Prints what it did, and nothing when all is well, so that cron mails only what matters. Exits with 3
-    when a unit has no place or has failed, with 4 when a machine does not answer.
+    when a unit has no place or has failed, with 4 when a machine does not answer, and with 6 when another
+    pass is under way and not over after a minute (without a terminal: after 10 seconds).
     """
-    with progress(session.cluster, lines=False) as cluster, session.hold() as fence:
+    wait = HOLD_SECONDS if sys.stderr.isatty() else UNATTENDED_SECONDS
+    ours = replace(session.cluster, believe_silence=believe_silence)
+    with progress(ours, lines=False) as cluster, session.hold(wait) as fence:
         done = run_pass(cluster, fence)
     say(*done_lines(done))
     troubles, code = troubles_of(done)

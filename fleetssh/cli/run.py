@@ -9,8 +9,9 @@ from types import FrameType
 import click
 
 from fleetssh.cli.exits import Exit
-from fleetssh.cli.flags import Flag, Verb
+from fleetssh.cli.flags import Verb
 from fleetssh.cli.notify import Notifier
+from fleetssh.cli.passes import believe_option
 from fleetssh.cli.session import Session
 from fleetssh.cli.watch import Watch
 from fleetssh.control.loop import (
@@ -33,8 +34,7 @@ ENDING = (signal.SIGTERM, signal.SIGINT)
 @click.command(cls=Verb)
 @click.option("--interval", type=click.FloatRange(SHORTEST_SECONDS), default=INTERVAL_SECONDS, metavar="S",
               help="Seconds from the beginning of one pass to that of the next (2).")  # fmt: skip
-@click.option("--believe-silence", cls=Flag, default=False,
-              help="Give up machines also when many go silent together.")  # fmt: skip
+@believe_option
 @click.pass_obj
 def run(session: Session, interval: float, believe_silence: bool) -> Exit:
     """Watch the machines: a pass every 2 seconds over connections that stay open, until it is told to end.

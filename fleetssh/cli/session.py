@@ -164,10 +164,10 @@ class Session:
         forks = self.settings.forks or FORKS
         return Cluster(self.inventory, self.store, self.carrier, self.who, patience, forks)
 
-    def hold(self) -> AbstractContextManager[int]:
+    def hold(self, wait_seconds: float = HOLD_SECONDS) -> AbstractContextManager[int]:
         """Be the only controller inside the ``with``, which is given the fence. Raises StoreHeld, naming the
-        other one."""
-        return self.store.hold(self.operator, self.doing, HOLD_SECONDS)
+        other one, after waiting for it."""
+        return self.store.hold(self.operator, self.doing, wait_seconds)
 
     def host(self, name: str) -> Host:
         """The inventory host ``name``. Raises CommandError when it has been taken out."""
