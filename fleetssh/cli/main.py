@@ -171,7 +171,7 @@ def _run(session: Session, argv: Sequence[str]) -> int:
     except click.ClickException as error:
         where = getattr(error, "ctx", None)
         path = where.command_path if where else "fleetssh"
-        note(error.format_message(), f"  '{path} --help' shows the usage")
+        note(*error.format_message().splitlines(), f"  '{path} --help' shows the usage")
         return error.exit_code
     except Exception as error:
         if session.settings.debug:

@@ -58,6 +58,9 @@ def explained(path: Path) -> Iterator[None]:
         known = _REASONS.get(code) or _REASONS.get(code & _PRIMARY)
         reason, hint = known or ("cannot be used", RESTORE)
         raise StoreError(f"the state file {path} {reason} ({error})", hint) from error
+    except UnicodeDecodeError as error:
+        # SQLite quotes what it stumbles over, and Python cannot read its message then.
+        raise damaged(path, "its tables are not described in UTF-8") from error
     except UnicodeEncodeError as error:
         raise StoreError(f"this cannot be kept in the state file {path}: {error}") from error
     except OSError as error:
@@ -165,10 +168,6 @@ def require_file(path: Path, *, writable: bool = True) -> None:
             f"the state file {path} cannot be {wanted}: no permission, or a read-only file system",
             "check its mode, owner and file system, or name another one",
         )
-    if status.st_size < _SMALLEST_BYTES:
-        raise StoreError(
-            f"the state file {path} is damaged or no state file: it has {status.st_size} bytes", RESTORE
-        )
 
 
 def identity(path: Path) -> tuple[int, int]:
@@ -190,6 +189,9 @@ def require_same(path: Path, file: tuple[int, int]) -> None:
 
 def probe(path: Path) -> None:
     """Raise ``StoreError`` for what can be seen not to be a state file of ours, without touching it."""
+    size = path.stat().st_size
+    if size < _SMALLEST_BYTES:
+        raise StoreError(f"the state file {path} is damaged or no state file: it has {size} bytes", RESTORE)
     # An immutable connection touches nothing, so a stranger's file is turned away unchanged. It doesn't
     # read the -wal file: when a checkpoint was cut short the rest of the file is there, and only a real
     # connection can tell that from damage.
