@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fleetssh.control.chronicle import STEP, Author, command_events
 from fleetssh.control.cluster import Cluster
 from fleetssh.control.inquiry import inquire
 from fleetssh.control.rebuilding import holders, records_of
 from fleetssh.core.errors import CommandError
-from fleetssh.core.gathering import fence_of, gather, is_unread, owner
+from fleetssh.core.gathering import fence_of, gather, is_unread, owner, unread
 from fleetssh.core.leases import VALID_SECONDS
-from fleetssh.core.model import Claim, MachinePlan, State
+from fleetssh.core.model import Claim, MachinePlan, MachineRecord, State
 from fleetssh.core.sighting import Reached, Sighting, Unreached
 from fleetssh.core.takeover import Item, items, take_in
 from fleetssh.core.visit import Order, Visit
@@ -37,10 +37,12 @@ class Adoption:
     """What adopting would do, as a value that two inquiries can be compared by.
 
     ``ours`` names the hosts that obey this controller already, ``unreached`` maps hosts to why they cannot be
-    asked. ``after`` is the state with what is taken in; ``fence`` the greatest that any machine has seen.
+    asked. ``after`` is the state with what is taken in; ``fence`` the greatest that any machine has seen, and
+    ``known`` that of the state: a machine that has seen a greater one obeys another controller.
     """
 
     cluster: str
+    known: int
     after: State
     fence: int
     takeovers: tuple[Takeover, ...]
@@ -50,17 +52,21 @@ class Adoption:
     sightings: Mapping[str, Sighting] = field(compare=False)
 
 
-def survey_adoption(cluster: Cluster, hosts: Set[str] = frozenset()) -> Adoption:
+def survey_adoption(cluster: Cluster, hosts: Set[str] = frozenset(), known: int | None = None) -> Adoption:
     """What adopting those of ``hosts`` (all without any) would do that do not obey this controller.
 
-    Changes nothing. Raises InventoryError when two hosts turn out to be one machine.
+    ``known`` is the fence of the state from before a hold made it grow. Changes nothing. Raises
+    InventoryError when two hosts turn out to be one machine.
     """
     state = cluster.store.load()
+    known = state.fence if known is None else known
     unread = {host for host, record in cluster.store.machines().items() if is_unread(record)}
     chosen = hosts or {host.name for host in cluster.inventory.hosts}
 
     def is_taken(sighting: Reached) -> bool:
-        return sighting.host in chosen and (sighting.host in unread or _is_held(sighting, state))
+        return sighting.host in chosen and (
+            sighting.host in unread or _is_held(sighting, state.cluster, known)
+        )
 
     found = inquire(cluster, is_taken)
     silent = {
@@ -83,6 +89,7 @@ def survey_adoption(cluster: Cluster, hosts: Set[str] = frozenset()) -> Adoption
     reached = [s for s in found.sightings.values() if isinstance(s, Reached)]
     return Adoption(
         cluster=state.cluster,
+        known=known,
         after=after,
         fence=max((fence_of(sighting, state.cluster) for sighting in reached), default=0),
         takeovers=tuple(sorted(takeovers, key=lambda takeover: takeover.host)),
@@ -93,11 +100,15 @@ def survey_adoption(cluster: Cluster, hosts: Set[str] = frozenset()) -> Adoption
     )
 
 
-def _is_held(sighting: Reached, state: State) -> bool:
-    """Whether a machine would refuse the controller that holds the store last."""
-    holder = sighting.holder
-    fenced = holder is not None and holder.cluster == state.cluster and holder.fence > state.fence
-    return fenced or owner(sighting) not in ("", state.cluster)
+def _is_held(sighting: Reached, cluster: str, known: int) -> bool:
+    """Whether a machine would refuse the controller whose fence was ``known`` last."""
+    return _is_fenced(sighting, cluster, known) or owner(sighting) not in ("", cluster)
+
+
+def _is_fenced(sighting: Sighting, cluster: str, known: int) -> bool:
+    """Whether a machine obeys another controller of this cluster."""
+    holder = sighting.holder if isinstance(sighting, Reached) else None
+    return holder is not None and holder.cluster == cluster and holder.fence > known
 
 
 # ---------------------------------------------------------------- doing it
@@ -111,17 +122,36 @@ def adopt(cluster: Cluster, fence: int, shown: Adoption, hosts: Set[str] = froze
     moment, it leaves machines that refuse this controller and keep what runs there, and adopting goes on with
     them. No unit is stopped or started. Raises CommandError when machines do not say the same any more.
     """
-    now = survey_adoption(cluster, hosts)
+    now = survey_adoption(cluster, hosts, shown.known)
     if (now.takeovers, now.after.wanted) != (shown.takeovers, shown.after.wanted):
         raise CommandError(
             "what the machines say has changed since it was shown; nothing was changed", hint="run it again"
         )
     store = cluster.store
     # First of all: a machine that is known and refuses us is in doubt, and what is placed there stays there.
-    store.remember(records_of(cluster, now.sightings, [takeover.host for takeover in now.takeovers]))
+    known = records_of(cluster, now.sightings, [takeover.host for takeover in now.takeovers])
+    store.remember([*known, *_unread(cluster, now)])
     store.commit(now.after, _events(cluster, now))
     reign = store.raise_fence(max(fence, now.fence + REIGN))
     return _claim(cluster, reign, now)
+
+
+def _unread(cluster: Cluster, adoption: Adoption) -> list[MachineRecord]:
+    """Records that keep passes away from what was not shown: after this, machines obey us that somebody else
+    has steered, and what they hold may be unknown here."""
+    taken = {takeover.host for takeover in adoption.takeovers}
+    sightings = adoption.sightings
+    fenced = {host for host, s in sightings.items() if _is_fenced(s, adoption.cluster, adoption.known)}
+    if not fenced:
+        return []
+    left = {
+        host: sighting.facts.machine_id if isinstance(sighting, Reached) else ""
+        for host, sighting in sightings.items()
+        if host not in taken and (host in fenced or isinstance(sighting, Unreached))
+    }
+    stored = cluster.store.machines()
+    kept = [replace(stored[host], boot_id="") for host in left if host in stored]
+    return [*kept, *unread({host: machine for host, machine in left.items() if host not in stored})]
 
 
 def _claim(cluster: Cluster, fence: int, adoption: Adoption) -> dict[str, str]:

@@ -139,7 +139,7 @@ def keep_unread(
     }
 
 
-UNREAD_HINT = "'fleetssh adopt' takes its units in"
+UNREAD_HINT = "it may hold units that are not known here; 'fleetssh adopt' takes them in"
 
 
 # ---------------------------------------------------------------- gathering

@@ -26,7 +26,7 @@ class Failure(enum.StrEnum):
     NO_SYSTEMD = "no systemd"
     FOREIGN = "belongs to another cluster"
     FENCED = "held by another controller"
-    UNREAD = "not read since the state was made anew"
+    UNREAD = "not read yet"
     BUSY = "another controller is at work there"
     HALF = "answered half"
     LOCAL = "cannot connect from here"
