@@ -121,21 +121,23 @@ def _plan_machine(
     """Steps of one machine: what must leave before others may arrive elsewhere, and the rest."""
     found = {item.entry.name: item for item in sighting.found}
     still = resting(here, found)
+    kept = _kept(case, here, found)
     first: list[Step] = []
     second: list[Step] = []
     for name, item in found.items():
-        if name not in here and not case.keeps(name):
+        if name not in here and name not in kept:
             steps = release(item, _why_not_here(case, machine, name))
             waited_for = name in case.arriving or _makes_room(name, case.state, here, found)
             (first if waited_for else second).extend(steps)
     for name, wanted in here.items():
         if name not in found and (name in sighting.strangers or name in sighting.occupied):
             continue
-        waits = case.waits(name, machine.host) or _crowded(case, name, here, found)
+        waits = case.waits(name, machine.host) or _foe(case.state, name, kept, found)
         if waits and not _runs(found.get(name)):
             continue
         why = _why_here(case, name)
-        second += mend(wanted, found.get(name), why, name in case.retry, still)
+        lease = lease_of(wanted, machine)
+        second += mend(wanted, found.get(name), why, name in case.retry, still, lease, sighting.leases)
     second += follow(second, here, found)
     return (
         _machine_plan(machine, first, {}, _leases(machine, found, first, {})),
@@ -163,10 +165,14 @@ def _makes_room(name: str, state: State, here: Mapping[str, Wanted], found: Mapp
     return any(_conflict(state, name, other) for other in here if not _runs(found.get(other)))
 
 
-def _crowded(case: _Case, name: str, here: Mapping[str, Wanted], found: Mapping[str, Found]) -> str:
-    """The unit that a machine keeps though it belongs elsewhere and conflicts with ``name``, or nothing."""
-    kept = (other for other, item in found.items() if other not in here and _runs(item) and case.keeps(other))
-    return next((other for other in kept if _conflict(case.state, name, other)), "")
+def _kept(case: _Case, here: Mapping[str, Wanted], found: Mapping[str, Found]) -> list[str]:
+    """What stays on a machine for now though it belongs elsewhere."""
+    return [name for name in found if name not in here and case.keeps(name)]
+
+
+def _foe(state: State, name: str, kept: Iterable[str], found: Mapping[str, Found]) -> str:
+    """The first of the units that run on though they belong elsewhere and conflict with ``name``, or nothing."""
+    return next((other for other in kept if _runs(found[other]) and _conflict(state, name, other)), "")
 
 
 def _conflict(state: State, one: str, other: str) -> bool:
@@ -195,10 +201,11 @@ def _waiting(
             yield doubt.sentence
     for machine, sighting in sorted(reached, key=lambda pair: pair[0].host):
         here, found = belongs[machine.id], {item.entry.name: item for item in sighting.found}
-        for unit in here:
-            if not _runs(found.get(unit)) and (other := _crowded(case, unit, here, found)):
+        kept = _kept(case, here, found)
+        for unit in here if kept else ():
+            if not _runs(found.get(unit)) and (other := _foe(case.state, unit, kept, found)):
                 yield (
-                    f"Unit {unit} waits: it conflicts with {other}, which runs on {machine.host} until its "
+                    f"Unit {unit} waits: it conflicts with {other}, which stays on {machine.host} until its "
                     "new machine answers"
                 )
 

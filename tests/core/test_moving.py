@@ -84,7 +84,7 @@ def test_one_that_conflicts_with_the_only_copy_of_a_unit_waits_with_it() -> None
     plan = make_plan(*case, {"h1": reach(M1, find(A)), "h2": silent})
     assert steps(plan) == [{"h1": f"write {C} reload start {C}"}]
     assert plan.remarks == (
-        f"Unit {B} waits: it conflicts with {A}, which runs on h1 until its new machine answers",
+        f"Unit {B} waits: it conflicts with {A}, which stays on h1 until its new machine answers",
     )
     both = make_plan(*case, {"h1": reach(M1, find(A), find(B), find(C)), "h2": silent})
     assert (both.waves, both.remarks) == ((), ())  # who runs is not stopped for it
