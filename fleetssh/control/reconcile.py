@@ -154,7 +154,10 @@ class _Work:
             if isinstance(sighting, Reached) and sighting is not self.looked[host]
         }
         judged = judge(self.records, acted, self.errands.cluster.patience, at).records
-        return {**self.records, **{h: replace(r, way=self.records[h].way) for h, r in judged.items()}}
+        return {**self.records, **{host: self._kept(record) for host, record in judged.items()}}
+
+    def _kept(self, record: MachineRecord) -> MachineRecord:
+        return replace(self.errands.dated(record), way=self.records[record.host].way)
 
     def hold(self, wave: Sequence[MachinePlan]) -> None:
         """Keeps back what a machine was told to let go of and was not seen to have let go of (rule 5), and

@@ -78,7 +78,10 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
     sightings = keep_unread(stored, ours)
     patience = cluster.patience if deciding else replace(cluster.patience, looks=NEVER)
     judgement = judge(records, sightings, patience, at, believe=cluster.believe_silence)
-    judged = {name: replace(record, way=way_of(hosts[name])) for name, record in judgement.records.items()}
+    judged = {
+        name: replace(errands.dated(record), way=way_of(hosts[name]))
+        for name, record in judgement.records.items()
+    }
     in_inventory = {host.name: host for host in cluster.inventory.hosts}
     machines = [
         Machine(
@@ -89,6 +92,7 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
             health=judgement.health[name],
             occupied=_occupied(sightings[name]),
             is_leaving=name not in in_inventory,
+            lease=hosts[name].lease,
         )
         for name, record in judged.items()
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from fleetssh.control.cluster import Cluster
 from fleetssh.core.leases import VALID_SECONDS
@@ -17,12 +17,13 @@ from fleetssh.inventory import Host
 @dataclass(frozen=True, slots=True)
 class Errands:
     """Makes the visits of one pass. Without a ``claim`` they only look. ``hosts`` are all that may be
-    visited, by name, and ``records`` what is known of them."""
+    visited, by name, and ``records`` what is known of them. ``heard`` gets the time of every answer."""
 
     cluster: Cluster
     claim: Claim | None
     hosts: Mapping[str, Host]
     records: Mapping[str, MachineRecord]
+    heard: dict[str, float] = field(default_factory=dict)
 
     def look(self, probes: Mapping[str, tuple[Probe, ...]]) -> dict[str, Sighting]:
         """One look at every host, with the ports that each is asked to try."""
@@ -71,4 +72,13 @@ class Errands:
             (self.hosts[name], visit) for name, visit in sorted(visits.items())
         ]
         answers = visit_all(self.cluster.carrier, jobs, deadline_seconds=deadline, forks=self.cluster.forks)
-        return {sighting.host: sighting for sighting in self.cluster.watched(answers)}
+        sightings = {}
+        for sighting in self.cluster.watched(answers):
+            self.heard[sighting.host] = self.cluster.time()
+            sightings[sighting.host] = sighting
+        return sightings
+
+    def dated(self, record: MachineRecord) -> MachineRecord:
+        """A record made from an answer, with the time at which that came: the machine's uptime is of then,
+        and other machines may have been waited for since."""
+        return replace(record, read_at=min(record.read_at, self.heard.get(record.host, record.read_at)))

@@ -136,7 +136,9 @@ look() {{
   facts; read_manifest; read_holder
   [ -z "$cluster" ] || obey
   tell holder; say "$held"
-  [ -z "$cluster" ] || in_time || tell late
+  if [ -n "$cluster" ]; then
+    if in_time; then [ -n "$refused" ] || renew_leases; else tell late; fi
+  fi
   guard occupied $blocked; files; states; endings; details
   [ -z "$probes" ] || try_ports $probes
 }}

@@ -24,6 +24,7 @@ from fleetssh.core.sighting import (
     Sighting,
     Unreached,
 )
+from fleetssh.wire.leases import read_leases
 from fleetssh.wire.script import MANIFEST_VERSION
 
 MAX_REPLY_BYTES = 8 * 1024 * 1024
@@ -113,7 +114,7 @@ def read_reply(host: str, address: str, mark: str, output: bytes, seen_at: float
         outcomes=tuple(_outcomes(sections)),
         holder=_holder(named.get("holder", ())),
         opinions=_opinions(named.get("opinions", ())),
-        leases=frozenset(filter(None, map(_whole, named.get("leases", ())))),
+        leases=read_leases(named["units"]),
         is_late="late" in named,
         seen_at=seen_at,
     )

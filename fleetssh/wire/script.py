@@ -9,7 +9,7 @@ from itertools import groupby
 from fleetssh.core.model import Action, Claim, MachinePlan, TargetState, Wanted
 from fleetssh.core.sighting import Manifest, ManifestEntry
 from fleetssh.core.visit import Order, Visit
-from fleetssh.wire import paths
+from fleetssh.wire import leases, paths
 from fleetssh.wire.program import FUNCTIONS
 from fleetssh.wire.quoting import quote, words
 
@@ -81,8 +81,9 @@ def write_visit(mark: str, visit: Visit, *, become: bool) -> Script:
         _claim(claim, visit.valid_until),
         f"probes={quote(' '.join(f'{probe.host} {probe.address} {probe.port}' for probe in visit.probes))}",
         FUNCTIONS,
+        leases.RENEWING,
         "tell begin; flush",
-        *(() if order is None or claim is None else (*_act(order, claim), "act")),
+        *(() if order is None or claim is None else (leases.ACTING, *_act(order, claim), "act")),
         "look",
         "tell end; flush",
         "}",
@@ -110,6 +111,8 @@ def _act(order: Order, claim: Claim) -> Iterator[str]:
         if step.action is Action.WRITE:
             yield f"stage {quote(step.unit)} {quote(plan.units[step.unit].unit.text.decode())}"
     yield "all_staged || return"
+    reloads = any(step.action is Action.RELOAD for step in plan.steps)
+    yield from leases.write_leases(plan.leases, reloads=reloads)
     yield f"write_manifest {quote(format_manifest(_before(plan, found, claim)))} || return"
     for action, steps in groupby(plan.steps, key=lambda step: step.action):
         names = [step.unit for step in steps]
@@ -132,7 +135,9 @@ def _install(names: list[str], units: Mapping[str, Wanted]) -> Iterator[str]:
 
 def _jobs(action: Action, names: list[str], wait_seconds: int) -> Iterator[str]:
     if action is Action.RELOAD:
+        yield "drop_leases"
         yield "run reload systemctl daemon-reload"
+        yield "end_leases"
         return
     for chunk in _chunks(names):
         mine = f"mine {words(chunk)} &&"
