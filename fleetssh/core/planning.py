@@ -171,7 +171,7 @@ def _kept(case: _Case, here: Mapping[str, Wanted], found: Mapping[str, Found]) -
 
 
 def _foe(state: State, name: str, kept: Iterable[str], found: Mapping[str, Found]) -> str:
-    """The first of the units that run on though they belong elsewhere and conflict with ``name``, or nothing."""
+    """The first unit that runs on though it belongs elsewhere and conflicts with ``name``, or nothing."""
     return next((other for other in kept if _runs(found[other]) and _conflict(state, name, other)), "")
 
 
