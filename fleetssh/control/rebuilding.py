@@ -51,7 +51,7 @@ def survey_rebuild(cluster: Cluster, cluster_id: str = "") -> Rebuild:
     for a state with anything else in it, for machines of several clusters unless ``cluster_id`` (or its
     beginning) chooses, and where no machine holds anything.
     """
-    state = cluster.store.load()
+    state = replace(cluster.store.load(), fence=0)  # it grows with every hold
     records = cluster.store.machines()
     missing = {host for host, record in records.items() if is_unread(record)}
     if state.revision and not missing:
@@ -97,7 +97,7 @@ def _rebuild(
     owners = {host: owner(sighting) for host, (sighting, _) in sorted(found.seen.items())}
     read = [host for host, cluster in owners.items() if cluster in ("", after.cluster)]
     return Rebuild(
-        replace(before, fence=0),  # it grows with every hold
+        before,
         after,
         fence,
         findings,
