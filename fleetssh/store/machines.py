@@ -57,7 +57,7 @@ class MachineTable:
             self._stored.pop(host, None)
             self._newest.pop(host, None)
         mattering = [record for record in records if self._matters(record)]
-        rows = [machine_row(record) for record in mattering]
+        rows = [machine_row(record, self._before(record.host)) for record in mattering]
         self._connection.executemany(_REPLACE, rows)
         self._rows.update({row[0]: row for row in rows})
         self._stored.update({record.host: record for record in mattering})
@@ -80,6 +80,9 @@ class MachineTable:
         stored = {host: self._stored[host] if host in same else machine_of(row) for host, row in rows.items()}
         self._newest = {host: self._newest[host] if host in same else stored[host] for host in rows}
         self._rows, self._stored = rows, stored
+
+    def _before(self, host: str) -> tuple[MachineRecord, Row] | None:
+        return (self._stored[host], self._rows[host]) if host in self._stored else None
 
     def _matters(self, record: MachineRecord) -> bool:
         stored = self._stored.get(record.host)
