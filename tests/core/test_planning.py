@@ -11,7 +11,7 @@ from fleetssh.core.checking import check
 from fleetssh.core.doubt import UNANSWERED, Doubt
 from fleetssh.core.model import Action, Health, Layout, Machine, Move, Plan, Refusal, State, Wanted
 from fleetssh.core.placement import place
-from fleetssh.core.planning import leaving_units, make_plan, withhold
+from fleetssh.core.planning import lease_of, leaving_units, make_plan, withhold
 from fleetssh.core.remarks import describe_failure
 from fleetssh.core.sighting import Detail, Ending, Failure, Found, Reached, Sighting, Unreached
 from tests.core.world import INACTIVE, LAUNCHED, LOADED, Sim, find, lay, reach, up, want
@@ -312,6 +312,53 @@ def test_a_unit_that_runs_where_it_belongs_is_mended_whatever_is_in_doubt() -> N
     assert steps(plan) == [{"h2": ["stop a.service", "write a.service", "reload", "start a.service"]}]
 
 
+# ---------------------------------------------------------------- leases
+
+
+def test_a_plan_names_every_lease_that_is_to_run_there_when_it_is_done() -> None:
+    """Also of units that it does not touch; for a unit that says none, that of its machine."""
+    wanted = [want(A, lease=20), want(B, lease=0), want("c.service"), want("d.service")]
+    machine = up(1, lease=30)
+    found = [find(A, lease=20), find(B), find("c.service", lease=30), find("old.service", lease=90)]
+    seen = replace(reach(machine, *found), leases=frozenset({20, 30, 90}))
+    plan = make_plan(state(*wanted), lay({w.unit.name: "m1" for w in wanted}), [machine], sights(seen))
+    ((visit,),) = plan.waves
+    assert visit.leases == {A: 20, "c.service": 30, "d.service": 30}
+    assert {step.unit for step in visit.steps} == {"", "old.service", "d.service"}
+
+
+def test_what_lets_go_first_keeps_the_other_leases_as_they_were() -> None:
+    found = reach(M1, find(A, lease=10), find(B, lease=20))
+    plan = make_plan(
+        state(want(A, lease=10), want(B, lease=25)),
+        lay({A: "m2", B: "m1"}),
+        [M1, M2],
+        sights(found, reach(M2)),
+    )
+    assert [[(visit.host, visit.leases) for visit in wave] for wave in plan.waves] == [
+        [("h1", {B: 20})],
+        [("h1", {B: 25}), ("h2", {A: 10})],
+    ]
+
+
+def test_a_changed_lease_is_written_and_read_by_systemd() -> None:
+    seen = replace(reach(M1, find(A, lease=20)), leases=frozenset({20}))
+    plan = make_plan(state(want(A, lease=30)), lay({A: "m1"}), [M1], sights(seen))
+    assert steps(plan) == [{"h1": [f"lease {A}", "reload"]}]
+
+
+def test_a_unit_whose_lease_on_a_lost_machine_runs_on_waits_for_it_and_says_how_long() -> None:
+    gone = replace(M1, health=Health.LOST)
+    left = doubted(A, reason="is lost, and its lease there runs for at most 12 s more")
+    case = (state(want(A, lease=10)), lay({A: "m2"}), [gone, M2], sights(silent(M1), reach(M2)))
+    waiting = make_plan(*case, in_doubt=left)
+    assert waiting.waves == ()
+    assert waiting.remarks == (
+        f"Unit {A} waits: h1, which had it last, is lost, and its lease there runs for at most 12 s more",
+    )
+    assert steps(make_plan(*case)) == [{"h2": [f"write {A}", "reload", f"start {A}"]}]
+
+
 # ---------------------------------------------------------------- remarks
 
 
@@ -369,6 +416,7 @@ def wanteds(draw: st.DrawFn, name: str) -> Wanted:
         if name > NAMES[0]
         else (),
         is_global=is_global,
+        lease=draw(st.sampled_from([None, None, 0, 10, 60])),
     )
 
 
@@ -385,6 +433,7 @@ def finds(draw: st.DrawFn, name: str) -> Found:
         generation=draw(st.integers(0, 2)),
         linked=draw(st.booleans()),
         ending=draw(st.sampled_from(Ending)) if active == "inactive" else None,
+        lease=draw(st.sampled_from([0, 0, 10, 30])),
     )
 
 
@@ -425,11 +474,12 @@ def worlds(draw: st.DrawFn, copies: int = 3) -> World:
     health = st.sampled_from([Health.UP, Health.UP, Health.DOUBTFUL, Health.LOST])
     sims = [
         Sim(
-            up(number),
+            up(number, lease=draw(st.sampled_from([0, 0, 30]))),
             {name: draw(finds(name)) for name in NAMES if number in homes[name]},
             dict(bound),
             ("stranger.service",),
             draw(health) if copies > 1 else Health.UP,
+            alive=draw(st.frozensets(st.sampled_from([10, 30]))),
         )
         for number in range(count)
     ]
@@ -509,6 +559,7 @@ def test_what_is_wanted_runs_in_the_end_unless_it_rests(world: World) -> None:
         for name in here:
             wanted = world.state.wanted[name]
             assert sim.found[name].digest == wanted.unit.digest
+            assert sim.found[name].entry.lease == lease_of(wanted, sim.machine)
             if wanted.target is LAUNCHED and not wanted.unit.bound_to:
                 assert name in sim.running()
 

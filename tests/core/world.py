@@ -56,9 +56,10 @@ def find(
     generation: int = 0,
     linked: bool = True,
     ending: Ending | None = None,
+    lease: int = 0,
 ) -> Found:
     """A unit as it was found: ``noted`` is the text that the manifest means, ``text`` what the file holds."""
-    entry = ManifestEntry(name, digest(noted), target, generation)
+    entry = ManifestEntry(name, digest(noted), target, generation, lease)
     sub = sub or {"active": "running", "inactive": "dead"}.get(active, active)
     on_disk = None if text is None else digest(text)
     return Found(entry, on_disk, linked and text is not None, "loaded", active, sub, ending)
@@ -86,7 +87,7 @@ def lay(placed: Mapping[str, str], globals_on: Mapping[str, Iterable[str]] | Non
 @dataclass
 class Sim:
     """One machine: what it holds of ours, changed by steps as systemd and a visit would change it. What is
-    ``stubborn`` does not stop, and stays as it is."""
+    ``stubborn`` does not stop, and stays as it is; the leases that run are ``alive``."""
 
     machine: Machine
     found: dict[str, Found]
@@ -94,10 +95,12 @@ class Sim:
     strangers: tuple[str, ...] = ()
     health: Health = Health.UP
     stubborn: frozenset[str] = frozenset()
+    alive: frozenset[int] = frozenset()
 
     def look(self) -> Reached:
         """What it answers now."""
-        return reach(self.machine, *self.found.values(), strangers=self.strangers)
+        seen = reach(self.machine, *self.found.values(), strangers=self.strangers)
+        return replace(seen, leases=self.alive)
 
     def running(self) -> set[str]:
         """Names of what has something to stop."""
@@ -105,13 +108,15 @@ class Sim:
 
     def apply(self, plan: MachinePlan) -> None:
         """Carries a plan out; every step succeeds."""
+        self.alive = frozenset(plan.leases.values())
         self.bound_to |= {name: wanted.unit.bound_to for name, wanted in plan.units.items()}
         for step in plan.steps:
             self._step(step, plan.units)
         for step in plan.steps:
             if step.unit in plan.units and step.unit in self.found:
                 wanted = plan.units[step.unit]
-                entry = ManifestEntry(step.unit, wanted.unit.digest, wanted.target, wanted.generation)
+                lease = plan.leases.get(step.unit, 0)
+                entry = ManifestEntry(step.unit, wanted.unit.digest, wanted.target, wanted.generation, lease)
                 self.found[step.unit] = replace(self.found[step.unit], entry=entry)
 
     def _step(self, step: Step, units: Mapping[str, Wanted]) -> None:
