@@ -114,7 +114,11 @@ def trial(lab: Lab, user: User, witness: Witness, chance: random.Random) -> Tria
     cut, cut_at = time.monotonic(), time.time()
     lab.kill(victim)
     wait(lambda: all(set(witness.homes()[unit]) - {victim} for unit in moved), "units to run elsewhere")
-    began = sorted(life.began - cut for life in witness.testify(since=cut).lives if life.unit in moved and life.began > cut)
+    began = sorted(
+        life.began - cut
+        for life in witness.testify(since=cut).lives
+        if life.unit in moved and life.began > cut
+    )
     said = judged(user, victim, cut_at)
     lab.boot(victim)
     wait(lambda: victim in answering(user), "the machine to be up again")

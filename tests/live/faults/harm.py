@@ -65,6 +65,11 @@ def heal(fleet: Fleet, machine: str) -> None:
     fleet.lab.heal(machine)
 
 
+def lose(fleet: Fleet, machine: str) -> None:
+    """Three packets of ten, each way."""
+    fleet.lab.lose(machine, 30)
+
+
 def cut_all(fleet: Fleet, machine: str) -> None:
     for found in fleet.lab.machines():
         fleet.lab.cut(found.name)

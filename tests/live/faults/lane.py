@@ -48,6 +48,7 @@ class Lane:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         fleet = Fleet(self.lab, folder, self._sockets)
+        del fleet.env["FLEETSSH_CONNECT_TIMEOUT"]
         for unit in ORDINARY:
             fleet.unit(unit, service())
         for unit in LEASED:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 
 from fleetssh import clock
 from tests.live.conftest import Fleet
 from tests.live.faults import harm
-from tests.live.faults.controller import Cron
+from tests.live.faults.controller import PAUSE, Controller, Loop
 from tests.live.faults.harm import Harm
 from tests.live.faults.lane import LEASED, ORDINARY, UNITS, Lane
 from tests.live.faults.witness import Life, Span, Testimony, Witness
@@ -26,6 +27,16 @@ AWAKE = 1.0
 """Seconds that a leased unit may go on after a machine thaws: until PID 1 has seen that its time is over."""
 
 
+def run_loop(fleet: Fleet) -> Controller:
+    """``fleetssh run``, more often than by default."""
+    return Loop(fleet, "--interval", str(PAUSE))
+
+
+def slug_of(name: str) -> str:
+    """A name as a word."""
+    return "-".join("".join(c if c.isalnum() else " " for c in name).split())
+
+
 class Fate(enum.Enum):
     """What becomes of the machine's units while the fault lasts."""
 
@@ -36,23 +47,74 @@ class Fate(enum.Enum):
 @dataclass(frozen=True)
 class Row:
     """A fault of one machine (or of all). ``passes`` is how long it lasts at least where units stay; where
-    they move, it lasts until they run elsewhere. ``user`` may change what the user works with."""
+    they move, it lasts until they run elsewhere. ``around`` may change what the user works with."""
 
     name: str
     fate: Fate
-    harm: Harm
-    mend: Harm = harm.nothing
+    breaks: Harm
+    mends: Harm = harm.nothing
     passes: int = 4
     dies: bool = False
     everywhere: bool = False
     freezes: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
-    prepare: Callable[[Fleet], None] = lambda _: None
+    around: Callable[[Fleet], AbstractContextManager[None]] = lambda _: nullcontext()
+    controller: Callable[[Fleet], Controller] = run_loop
 
     @property
     def slug(self) -> str:
         """Its name as a word."""
-        return "-".join("".join(c if c.isalnum() else " " for c in self.name).split())
+        return slug_of(self.name)
+
+    def play(self, lane: Lane, *, whole: bool = False) -> Seen:
+        """Plays it and tells what was seen; fails when units do not move or things do not settle."""
+        fleet = lane.user()
+        fleet.env.update(self.settings)
+        with self.around(fleet):
+            fleet.run("start", *UNITS)
+            with Witness(lane.lab, UNITS) as witness, self.controller(fleet) as passes:
+                return self._play(fleet, witness, passes)
+
+    def _play(self, fleet: Fleet, witness: Witness, passes: Controller) -> Seen:
+        passes.wait_quiet(0.0)
+        before = witness.homes()
+        (victim,) = before[ORDINARY[0]]
+        broken = clock.monotonic()
+        self.breaks(fleet, victim)
+        moved = None
+        if self.fate is Fate.MOVE:
+            passes.wait(lambda: _is_elsewhere(before, witness.homes(), victim), MOVED_WITHIN, "units to move")
+            moved = len(passes.since(broken)) + 1
+            passes.wait_passes(1, clock.monotonic())
+        else:
+            passes.wait_passes(self.passes, broken)
+        told = "".join(turn.out + turn.err for turn in passes.turns if turn.ended >= broken)
+        mended = clock.monotonic()
+        self.mends(fleet, victim)
+        passes.wait_quiet(mended, CONVERGED_WITHIN)
+        converged = passes.busy(mended)
+        witness.sample()
+        seen = witness.testify(since=broken)
+        everybody = frozenset(machine.name for machine in fleet.lab.machines())
+        harmed = everybody if self.everywhere else frozenset({victim})
+        frozen = [Span(machine, broken, mended) for machine in harmed if self.freezes]
+        back = replace(seen, began=mended)
+        return Seen(
+            name=self.name,
+            fate=self.fate,
+            thaws=self.freezes,
+            twice=max(seen.twice(unit, frozen) for unit in ORDINARY),
+            twice_after=max(back.twice(unit) for unit in ORDINARY),
+            twice_leased=max(seen.twice(unit, frozen) for unit in LEASED),
+            lost=tuple(unit for unit in UNITS if len(seen.running(unit)) != 1),
+            stopped=tuple(_wrongly_stopped(self, seen, harmed)),
+            passes_to_move=moved,
+            passes_to_converge=converged,
+            away=max(map(seen.away, ORDINARY)),
+            away_leased=max(map(seen.away, LEASED)),
+            told=told,
+            blind=seen.blind,
+        )
 
 
 @dataclass(frozen=True)
@@ -63,6 +125,8 @@ class Seen:
     that an ordinary and a leased unit was away; what the operator was told last while it lasted."""
 
     name: str
+    fate: Fate
+    thaws: bool
     twice: float
     twice_after: float
     twice_leased: float
@@ -76,68 +140,11 @@ class Seen:
     blind: float
 
 
-def play(row: Row, lane: Lane) -> Seen:
-    """Plays one row and tells what was seen; fails when units do not move or things do not settle."""
-    fleet = lane.user()
-    fleet.env.update(row.settings)
-    row.prepare(fleet)
-    fleet.run("start", *UNITS)
-    with Witness(lane.lab, UNITS) as witness, Cron(fleet) as cron:
-        cron.wait_quiet(0.0)
-        before = witness.homes()
-        (victim,) = before[ORDINARY[0]]
-        broken = clock.monotonic()
-        row.harm(fleet, victim)
-        if row.fate is Fate.MOVE:
-            cron.wait(lambda: _is_elsewhere(before, witness.homes(), victim), MOVED_WITHIN, "units to move")
-            moved = len(cron.since(broken))
-        else:
-            cron.wait_passes(row.passes, broken)
-            moved = None
-        told = cron.turns[-1].err
-        mended = clock.monotonic()
-        row.mend(fleet, victim)
-        cron.wait_quiet(mended, CONVERGED_WITHIN)
-        converged = cron.busy(mended)
-        witness.sample()
-    seen = witness.testify(since=broken)
-    harmed = frozenset(machine.name for machine in lane.lab.machines()) if row.everywhere else {victim}
-    return _judged(row, seen, harmed, broken, mended, moved, converged, told)
-
-
 def _is_elsewhere(before: Mapping[str, list[str]], now: Mapping[str, list[str]], victim: str) -> bool:
     return all(set(now[unit]) - {victim} for unit, homes in before.items() if victim in homes)
 
 
-def _judged(
-    row: Row,
-    seen: Testimony,
-    harmed: Iterable[str],
-    broken: float,
-    mended: float,
-    moved: int | None,
-    converged: int,
-    told: str,
-) -> Seen:
-    frozen = [Span(machine, broken, mended) for machine in harmed if row.freezes]
-    back = Testimony(seen.lives, mended, seen.ended, seen.blind)
-    return Seen(
-        name=row.name,
-        twice=max(seen.twice(unit, frozen) for unit in ORDINARY),
-        twice_after=max(back.twice(unit) for unit in ORDINARY),
-        twice_leased=max(seen.twice(unit, frozen) for unit in LEASED),
-        lost=tuple(unit for unit in UNITS if len(seen.running(unit)) != 1),
-        stopped=tuple(wrongly_stopped(row, seen, set(harmed))),
-        passes_to_move=moved,
-        passes_to_converge=converged,
-        away=max(map(seen.away, ORDINARY)),
-        away_leased=max(map(seen.away, LEASED)),
-        told=told,
-        blind=seen.blind,
-    )
-
-
-def wrongly_stopped(row: Row, seen: Testimony, harmed: set[str]) -> list[Life]:
+def _wrongly_stopped(row: Row, seen: Testimony, harmed: frozenset[str]) -> list[Life]:
     """Lives that ended though nothing was the matter with them: on a machine that was fine, or on one that
     was only out of reach while nobody else ran the unit. A lease that ran out is no such thing."""
     found = []
@@ -150,14 +157,14 @@ def wrongly_stopped(row: Row, seen: Testimony, harmed: set[str]) -> list[Life]:
     return found
 
 
-def faults(row: Row, seen: Seen) -> list[str]:
+def faults(seen: Seen) -> list[str]:
     """What must not have happened, in words."""
     found = [f"{unit} runs on no machine, or on several" for unit in seen.lost]
     found += [f"{life.unit} was stopped on {life.machine}" for life in seen.stopped]
-    allowed = AWAKE if row.freezes else 0.0
+    allowed = AWAKE if seen.thaws else 0.0
     if seen.twice_leased > allowed:
         found.append(f"a leased unit ran twice for {seen.twice_leased:.2f} s")
-    if seen.twice and row.fate is Fate.STAY:
+    if seen.twice and seen.fate is Fate.STAY:
         found.append(f"an ordinary unit ran twice for {seen.twice:.2f} s")
     if seen.passes_to_converge > PASSES_TO_CONVERGE:
         found.append(f"it took {seen.passes_to_converge} passes to converge")
