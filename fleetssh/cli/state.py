@@ -101,10 +101,16 @@ def restore(session: Session, path: str, force: bool) -> None:
     say(f"restored from {source}: {_summary(done.backup)}")
     if done.kept:
         say(f"what was there before is kept in {done.kept}")
-    note(
-        "no machine was touched: 'fleetssh plan' shows what the next pass would do; if machines have seen a "
-        "newer controller, 'fleetssh adopt' takes them over"
-    )
+    if done.knows_machines:
+        note(
+            "no machine was touched: 'fleetssh plan' shows what the next pass would do; if machines have seen "
+            "a newer controller, 'fleetssh adopt' takes them over"
+        )
+    else:
+        note(
+            "no machine was touched, and none that holds units will be before 'fleetssh adopt' has shown what "
+            "is there: nobody knows what was done since the backup; then 'fleetssh plan' shows the next pass"
+        )
 
 
 state.add_command(rebuild)

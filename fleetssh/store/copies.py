@@ -32,21 +32,23 @@ REVISIONS_ASIDE = 1000
 """Between the last revision that anybody may have read and the restored one: commits need no hold, and this
 is more than could be made while a file is copied."""
 
-# Nobody knows how long ago the backup was made, nor what happened since: every silence is counted anew, and a
-# lease may have been renewed just now. Where the units run is still the best that is known.
+# Nobody knows how long ago the backup was made, nor what happened since: every silence is counted anew, a
+# lease may have been renewed just now, and a machine may hold units that the backup does not know. Without a
+# boot it counts as one that was not read yet, which no pass touches while it holds anything.
 _NOTHING_IS_KNOWN = """
     UPDATE machine SET silent_since = NULL, missed = 0, failure = '', lost = 0, uptime = 0, read_at = 0,
-        armed_at = (SELECT clock_last FROM meta)
+        boot_id = '', armed_at = (SELECT clock_last FROM meta)
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
     """What came of a restore: what the ``backup`` holds, and where what was there is ``kept``, unless there
-    was nothing."""
+    was nothing. ``knows_machines`` tells that what is known of them is of now; else they are read anew."""
 
     backup: Examination
     kept: Path | None
+    knows_machines: bool
 
 
 def back_up(path: Path, target: Path, *, force: bool = False) -> Examination:
@@ -86,7 +88,8 @@ def restore(
     """Make the backup ``source`` the state in ``path``, in one change; what was there is kept beside it.
 
     The fence goes on above that of both, so that machines take this state for the newer one, and what is
-    known of the machines of this cluster stays as it is now. Raises ``StoreHeld`` while a controller is at
+    known of the machines of this cluster stays as it is now; without a sound state of it here, they are to be
+    read anew. Raises ``StoreHeld`` while a controller is at
     work, ``StoreError`` for a ``source`` that is damaged, or that of another cluster without ``force``.
     """
     with explained(source):
@@ -106,7 +109,8 @@ def restore(
             )
         _copy(source, draft, reading_alone(source))
         kept = _install(draft, path, present, events, clock.as_local(now()))
-    return Restored(backup, kept)
+    knows = present is not None and not present.findings and present.cluster == backup.cluster
+    return Restored(backup, kept, knows)
 
 
 def _install(

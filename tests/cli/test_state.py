@@ -116,6 +116,7 @@ def test_restore_where_there_is_no_state(fleetssh, path, tmp_path):
     assert fleetssh("state", "backup", "b.db").code == Exit.DONE
     ran = fleetssh("--state", "new/state.db", "state", "restore", "b.db")
     assert (ran.code, len(ran.out.splitlines())) == (Exit.DONE, 1)
+    assert "before 'fleetssh adopt' has shown what is there" in ran.err
     assert load(tmp_path / "new" / "state.db").wanted == load(path).wanted
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from fleetssh.clock import Uptime
 from fleetssh.core.errors import StoreConflict, StoreError, StoreHeld
+from fleetssh.core.gathering import is_unread
 from fleetssh.core.model import MachineRecord, Seen, State, TargetState
 from fleetssh.store import REIGN, Event
 from fleetssh.store.copies import back_up, restore
@@ -28,6 +29,7 @@ SEEN = Seen("u1.service", TargetState.LAUNCHED, "loaded", "active", "running", 6
 LOST = MachineRecord(
     "h1",
     "m1",
+    "b1",
     last_good=7.0,
     silent_since=5.0,
     missed=9,
@@ -224,7 +226,7 @@ def test_what_is_known_of_machines_stays_as_it_is_now(path, backup):
         records = {"h1": replace(LOST, missed=1, lost=False, silent_since=at, read_at=at, armed_at=at),
                    "h2": MachineRecord("h2", "m2")}  # fmt: skip
         store.remember(records.values())
-    restore(path, backup, WHO)
+    assert restore(path, backup, WHO).knows_machines
     with closing(SqliteStore(path)) as store:
         assert store.machines() == records
         assert store.time(Uptime("boot", 51.0)) == at + 1
@@ -252,14 +254,24 @@ def test_without_a_sound_state_every_silence_is_counted_anew_and_every_lease_may
     done = restore(path, backup, WHO)
     assert [name.read_bytes() for name in kept(path)] == ([] if damaged is None else [damaged])
     assert (done.kept is None) == (present == "missing")
+    assert not done.knows_machines
     with closing(SqliteStore(path)) as store:
         assert numbers_in(store.load()) == {1}
         assert store.load().fence >= REIGN
         at = store.time(Uptime("boot", 90.0))
-        assert store.machines() == {
-            "h1": replace(LOST, silent_since=None, missed=0, failure="", lost=False, uptime=0.0, read_at=0.0,
-                          armed_at=at)
-        }  # fmt: skip
+        unread = replace(
+            LOST,
+            boot_id="",
+            silent_since=None,
+            missed=0,
+            failure="",
+            lost=False,
+            uptime=0.0,
+            read_at=0.0,
+            armed_at=at,
+        )
+        assert store.machines() == {"h1": unread}
+        assert is_unread(unread)
         assert at >= NOW
 
 
