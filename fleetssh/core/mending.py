@@ -36,14 +36,22 @@ def release(found: Found, reason: str) -> list[Step]:
 
 
 def mend(
-    wanted: Wanted, found: Found | None, why_here: str, retry: bool, still: frozenset[str]
+    wanted: Wanted,
+    found: Found | None,
+    why_here: str,
+    retry: bool,
+    still: frozenset[str],
+    lease: int = 0,
+    alive: frozenset[int] = frozenset(),
 ) -> list[Step]:
     """Steps that make one unit on one machine what the operator wants; none when it is so already.
 
     ``why_here`` is the reason of its placement, ``still`` names the units there that lie still: what is
-    bound to one of them stays down with it. fleet's table (5.2), with systemd's real
+    bound to one of them stays down with it. ``lease`` is the lease that it is to have there, in seconds, and
+    ``alive`` those that run there. fleet's table (5.2), with systemd's real
     state in place of an agent's memory: a unit that somebody stopped is started again; one that failed or
-    ended by itself is left to systemd's ``Restart=`` and to ``retry``: an operator asked for it just now.
+    ended by itself is left to systemd's ``Restart=`` and to ``retry``: an operator asked for it just now. A
+    lease that has run out is no failure of the unit: what it stopped, or kept from starting, starts anew.
     """
     name = wanted.unit.name
     launched = wanted.target is TargetState.LAUNCHED
@@ -52,9 +60,10 @@ def mend(
     if found.digest not in (None, wanted.unit.digest):
         return _rewrite(wanted, found)
     if launched:
-        steps = _launch(wanted, found, retry, still)
+        steps = _launch(wanted, found, retry, still, alive)
     else:
         steps = _hold(wanted, found, retry)
+    steps = _lease(wanted, found, lease, alive) + steps
     if found.digest is None:
         was_there = found.entry.digest == wanted.unit.digest
         reason = (
@@ -104,7 +113,9 @@ def _rewrite(wanted: Wanted, found: Found) -> list[Step]:
     return stopping + _write(name, reason, start=launched)
 
 
-def _launch(wanted: Wanted, found: Found, retry: bool, still: frozenset[str]) -> list[Step]:
+def _launch(
+    wanted: Wanted, found: Found, retry: bool, still: frozenset[str], alive: frozenset[int]
+) -> list[Step]:
     name = wanted.unit.name
     runs = found.active in RUNNING
     # What is only loaded and runs was started by somebody else, or by a visit that was cut short.
@@ -118,10 +129,29 @@ def _launch(wanted: Wanted, found: Found, retry: bool, still: frozenset[str]) ->
         reason = "its target state is launched"
     elif retry:
         reason = "a start was asked for"
+    elif _was_leased_out(found, alive):
+        reason = "its lease ran out"
     elif found.active == "inactive" and found.ending is Ending.BY_REQUEST:
         # systemd stopped it with the unit that it is bound to, and starting it would start that one too.
         reason = "" if still.intersection(wanted.unit.bound_to) else "it was stopped by hand"
     return [Step(Action.START, name, reason)] if reason else []
+
+
+def _was_leased_out(found: Found, alive: frozenset[int]) -> bool:
+    """Whether a unit is down because its lease is: systemd stopped it, killed it (it has failed then), or
+    would not start it. What had ended by itself before is done."""
+    return found.entry.lease > 0 and found.entry.lease not in alive and found.ending is not Ending.BY_ITSELF
+
+
+def _lease(wanted: Wanted, found: Found, lease: int, alive: frozenset[int]) -> list[Step]:
+    """A lease is added, changed and taken away in place: the unit runs on."""
+    old = found.entry.lease
+    if old != lease:
+        reason = f"its lease is {lease} s now" if lease else f"it has no lease any more ({old} s until now)"
+        return [Step(Action.LEASE, wanted.unit.name, reason)]
+    if lease and lease not in alive and found.active in RUNNING - {"deactivating"}:
+        return [Step(Action.LEASE, wanted.unit.name, "its lease does not run there")]
+    return []
 
 
 def _hold(wanted: Wanted, found: Found, retry: bool) -> list[Step]:

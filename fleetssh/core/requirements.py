@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from fleetssh.core.errors import UnitError
 from fleetssh.core.excerpts import excerpt, shorten
+from fleetssh.core.leases import read_lease
 from fleetssh.core.model import Requirements, Unit
 from fleetssh.core.names import compile_glob, expand, glob_matches, is_template, validate_name
 from fleetssh.core.unitfile import MAX_LINE, Option, UnitFile, locate, parse, unfold
@@ -27,6 +28,7 @@ KEYS = {
     "Conflicts": "Conflicts",
     "Replaces": "Replaces",
     "Global": "Global",
+    "Lease": "Lease",
 }
 """Every key of ``[X-Fleet]`` and the key that it means. fleet read the aliases of one key in this order."""
 
@@ -106,6 +108,7 @@ def read_requirements(file: UnitFile, name: str, source: str = "") -> Requiremen
         conflicts=_texts(_of_key(values, "Conflicts")),
         replaces=_texts(_of_key(values, "Replaces")),
         is_global=bool(_truths(values)),
+        lease=_lease(values),
     )
 
 
@@ -193,6 +196,8 @@ def _check(value: _Value, name: str, source: str) -> None:
                 _check_pair(value.text)
             case "Global":
                 _check_word(value.text)
+            case "Lease":
+                _check_lease(value.text)
             case "MachineOf":
                 _check_peer(value.text, name)
             case "MachineID":
@@ -216,6 +221,13 @@ def _check_word(word: str) -> None:
         raise UnitError(
             f"{shorten(word)!r} is neither true nor false", hint="write Global=true or Global=false"
         )
+
+
+def _check_lease(text: str) -> None:
+    try:
+        read_lease(text)
+    except ValueError as error:
+        raise UnitError(str(error), hint="write Lease=30, or Lease=0 for none") from None
 
 
 def _check_machine_id(machine_id: str) -> None:
@@ -293,6 +305,11 @@ def _by_alias(values: list[_Value], key: str) -> list[_Value]:
 def _truths(values: list[_Value]) -> list[_Value]:
     """The ``Global=`` line that makes the unit global, if there is one: the last word counts."""
     return [value for value in _of_key(values, "Global")[-1:] if value.text.lower() in TRUE_WORDS]
+
+
+def _lease(values: list[_Value]) -> int | None:
+    """The last word counts; an open value of a template says nothing yet."""
+    return next((read_lease(v.text) for v in reversed(_of_key(values, "Lease")) if not v.is_open), None)
 
 
 def _metadata(values: list[_Value]) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -15,7 +15,8 @@ class Host:
     ``address`` is the host's name unless ``ansible_host`` says otherwise; ``user`` is ``None`` when SSH
     decides; ``key_file`` and ``known_hosts`` are absolute paths that need not exist; ``metadata`` is
     sorted by key; ``groups`` is sorted, holds the ancestors of the host's groups too, but never ``all``;
-    ``where`` is the ``file:line`` of the first mention.
+    ``where`` is the ``file:line`` of the first mention. ``lease`` is that of the units there which do not say
+    one, in seconds (0: none).
     """
 
     name: str
@@ -28,6 +29,7 @@ class Host:
     metadata: Mapping[str, str]
     groups: tuple[str, ...]
     where: str
+    lease: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from fleetssh.core.errors import InventoryError
 from fleetssh.inventory.connection import read_connection
 from fleetssh.inventory.document import read_document
+from fleetssh.inventory.lease import read_lease
 from fleetssh.inventory.model import Host, Inventory
 from fleetssh.inventory.tree import ALL, Entry, Tree, grow, lineage
 from fleetssh.inventory.variables import Variables, merge
@@ -94,4 +95,5 @@ def _host(entry: Entry, tree: Tree, variables: Variables, folder: Path) -> Host:
         metadata=dict(sorted(variables.metadata.items())),
         groups=tuple(sorted(group.name for group in lineage(entry.groups, tree) if group.name != ALL)),
         where=entry.where,
+        lease=read_lease(variables.settings),
     )

@@ -11,6 +11,7 @@ from fleetssh.inventory.metadata import read_metadata
 from fleetssh.inventory.yamlfile import Kind, kind_of, read_mapping, text_of
 
 METADATA = "fleet_metadata"
+LEASE = "fleet_lease"
 _OURS = ("ansible_", "fleet_")
 
 

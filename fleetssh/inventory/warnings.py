@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from fleetssh.core.excerpts import excerpt
 from fleetssh.inventory.model import Host
-from fleetssh.inventory.variables import METADATA, Setting, Variables
+from fleetssh.inventory.variables import LEASE, METADATA, Setting, Variables
 
 # Enough names to recognise the mistake; a range without a range in its address shares it among hundreds.
 _SHOWN = 5
 
-_KNOWN = (METADATA, "fleet_known_hosts")
+_KNOWN = (METADATA, "fleet_known_hosts", LEASE)
 
 # Ansible variables that change how Ansible connects and that are not honoured, with what to do instead.
 _NOT_HONOURED: Mapping[str, str] = {

@@ -208,3 +208,45 @@ def test_an_operators_restart_is_for_what_somebody_else_started_too() -> None:
     assert actions(steps({"generation": 1}, {"target": LOADED, "active": "inactive"}, retry=True)) == [
         "start"
     ]
+
+
+# ---------------------------------------------------------------- leases
+
+DOWN = {"active": "inactive", "lease": 30}
+
+
+@pytest.mark.parametrize(
+    ("lease", "alive", "found", "expected"),
+    [
+        # as it should be
+        (30, {30}, {"lease": 30}, []),
+        (0, {30}, {}, []),
+        # added, changed, taken away in place
+        (30, {30}, {}, ["its lease is 30 s now"]),
+        (60, {30}, {"lease": 30}, ["its lease is 60 s now"]),
+        (0, {30}, {"lease": 30}, ["it has no lease any more (30 s until now)"]),
+        # it runs, and its lease does not: never left so, but for what is just being stopped
+        (30, set(), {"lease": 30}, ["its lease does not run there"]),
+        (30, {60}, {"lease": 30, "active": "activating"}, ["its lease does not run there"]),
+        (30, set(), {"lease": 30, "active": "deactivating"}, []),
+        # its lease ran out: stopped, killed, or kept from starting
+        (30, set(), {**DOWN, "ending": Ending.BY_REQUEST}, ["its lease ran out"]),
+        (30, set(), {**DOWN, "ending": Ending.START_FAILED}, ["its lease ran out"]),
+        (30, set(), {**DOWN, "ending": Ending.NEVER_STARTED}, ["its lease ran out"]),
+        (30, set(), {**DOWN, "active": "failed"}, ["its lease ran out"]),
+        # it was through before, or fell while its lease ran
+        (30, set(), {**DOWN, "ending": Ending.BY_ITSELF}, []),
+        (30, {30}, {**DOWN, "ending": Ending.BY_REQUEST}, ["it was stopped by hand"]),
+        (30, {30}, {**DOWN, "ending": Ending.START_FAILED}, []),
+        (30, {30}, {**DOWN, "active": "failed"}, []),
+    ],
+)
+def test_leases_change_in_place_and_one_that_ran_out_is_no_failure(
+    lease: int, alive: set[int], found: dict[str, Any], expected: list[str]
+) -> None:
+    made = mend(want(NAME), find(NAME, **found), "chosen", False, frozenset(), lease, frozenset(alive))
+    assert [step.reason for step in made] == expected
+    lasting = [
+        Action.LEASE if "lease" in reason and "ran" not in reason else Action.START for reason in expected
+    ]
+    assert [step.action for step in made] == lasting

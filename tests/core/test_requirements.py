@@ -316,8 +316,8 @@ def test_what_does_not_make_a_unit_global(text: str) -> None:
 
 
 def test_every_key_of_fleet_is_known() -> None:
-    """F-114"""
-    assert set(KEYS) == {
+    """F-114; Lease is ours."""
+    assert set(KEYS) - {"Lease"} == {
         "MachineID",
         "X-ConditionMachineID",
         "X-ConditionMachineBootID",
@@ -332,6 +332,54 @@ def test_every_key_of_fleet_is_known() -> None:
     }
 
 
+# ---------------------------------------------------------------- leases
+
+
+@pytest.mark.parametrize(
+    ("lines", "lease"),
+    [
+        ((), None),
+        (("Lease=30",), 30),
+        (("Lease=0",), 0),
+        (("Lease=45s",), 45),
+        (("Lease=2min",), 120),
+        (("Lease=1 h",), 3600),
+        (("Lease=30", "Lease=60"), 60),
+        (("Global=true", "Lease=30"), 30),
+        (("MachineID=m1", "Lease=86400"), 86400),
+    ],
+)
+def test_a_lease_is_read_in_seconds_and_the_last_one_counts(
+    lines: tuple[str, ...], lease: int | None
+) -> None:
+    assert requirements(*lines).lease == lease
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("", "'' is no length of time; expected seconds, as in 30, 30s or 2min"),
+        ("soon", "'soon' is no length of time; expected seconds, as in 30, 30s or 2min"),
+        ("-5", "'-5' is no length of time; expected seconds, as in 30, 30s or 2min"),
+        ("1.5", "'1.5' is no length of time; expected seconds, as in 30, 30s or 2min"),
+        ("\u0663\u0660", "'\u0663\u0660' is no length of time; expected seconds, as in 30, 30s or 2min"),
+        ("4", "4 s would run out between two passes; expected at least 5, or 0 for none"),
+        ("86401", "'86401' is too long; expected at most a day (86400 s)"),
+        ("25h", "'25h' is too long; expected at most a day (86400 s)"),
+    ],
+)
+def test_a_lease_that_cannot_be_meant_is_refused_with_its_line(value: str, problem: str) -> None:
+    error = refusal("Global=true", f"Lease={value}")
+    assert error.message == f"f:3: Lease: {problem}"
+    assert error.hint == "write Lease=30, or Lease=0 for none"
+
+
+def test_a_template_leaves_its_lease_to_its_instances() -> None:
+    assert requirements("Lease=%i", name="web@.service").lease is None
+    assert requirements("Lease=%i", name="web@30.service").lease == 30
+    assert "no length of time" in refusal("Lease=%i", name="web@a.service").message
+
+
 # ---------------------------------------------------------------- what is refused, and where
 
 
@@ -339,7 +387,7 @@ def test_every_key_of_fleet_is_known() -> None:
     ("key", "hint"),
     [
         # F-115; X-Global and X-ConditionGlobal also F-112
-        ("X-Peers", "known: MachineID MachineOf MachineMetadata Conflicts Replaces Global"),
+        ("X-Peers", "known: MachineID MachineOf MachineMetadata Conflicts Replaces Global Lease"),
         ("X-ConditionMetadata", "did you mean X-ConditionMachineMetadata?"),
         ("X-ConditionGlobal", "did you mean X-ConditionMachineOf?"),
         ("X-ConditionConflicts", "did you mean X-Conflicts?"),
@@ -350,8 +398,8 @@ def test_every_key_of_fleet_is_known() -> None:
         ("X-ConditionMachineId", "did you mean X-ConditionMachineID?"),
         ("X-MachineMetadata", "did you mean MachineMetadata?"),
         ("Conflict", "did you mean Conflicts?"),
-        ("NoSuchOption", "known: MachineID MachineOf MachineMetadata Conflicts Replaces Global"),
-        ("", "known: MachineID MachineOf MachineMetadata Conflicts Replaces Global"),
+        ("NoSuchOption", "known: MachineID MachineOf MachineMetadata Conflicts Replaces Global Lease"),
+        ("", "known: MachineID MachineOf MachineMetadata Conflicts Replaces Global Lease"),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_likely_one(key: str, hint: str) -> None:

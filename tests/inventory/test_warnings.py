@@ -40,8 +40,10 @@ def test_a_local_connection_is_told(load: Load) -> None:
 
 def test_a_misspelt_variable_of_ours_is_told(load: Load) -> None:
     inventory = load("all:\n  hosts:\n    m1: {fleet_metdata: {a: b}}\n")
-    assert inventory.warnings == (
-        "hosts.yml:3: `fleet_metdata` is not known; known are `fleet_metadata` and `fleet_known_hosts`",
+    (warning,) = inventory.warnings
+    assert warning == (
+        "hosts.yml:3: `fleet_metdata` is not known; "
+        "known are `fleet_metadata` and `fleet_known_hosts` and `fleet_lease`"
     )
 
 
