@@ -161,6 +161,9 @@ LOST = replace(DOUBTFUL, lost=True)
         (LOST, UP, "lost -> up: it answers again"),
         (DOUBTFUL, UP, "doubtful -> up: it answers again"),
         (UP, None, "no longer in the inventory"),
+        (replace(UP, boot_id="b1"), replace(UP, boot_id="b2"), "up -> up: it was rebooted"),
+        (replace(LOST, boot_id="b1"), replace(UP, boot_id="b2"), "lost -> up: it was rebooted"),
+        (replace(LOST, boot_id="b1"), replace(UP, boot_id="b1"), "lost -> up: it answers again"),
     ],
 )
 def test_a_change_of_health_is_told_with_its_reason(
