@@ -64,7 +64,8 @@ class SimClock:
 
     def sleep(self, seconds: float) -> None:
         """See Clock.sleep."""
-        self._process.sleep(seconds / self._process.computer.rate)
+        # Time always goes on, by however little somebody means to wait.
+        self._process.sleep(max(seconds, 1e-6) / self._process.computer.rate)
 
 
 class SimStore:
@@ -226,8 +227,7 @@ class Process:
             with self.store.hold(cluster.controller, "reconcile", wait) as fence:
                 done = run_pass(cluster, fence, retry)
         except FleetError as error:
-            self.say(f"{type(error).__name__}: {error.message.splitlines()[0][:100]}")
-            self.world.rules.complains(self, error)
+            self.failed(error)
             return None
         self.passed(done)
         return done
@@ -237,6 +237,12 @@ class Process:
         self.has_passed = True
         self.say(f"pass is over, revision {done.state.revision}" + (f": {done.survey.alarm}" if done.survey.alarm else ""))
         self.world.rules.passed(self, done)
+
+    def failed(self, error: FleetError) -> None:
+        """There was no pass."""
+        text = error.message.splitlines()[0].partition(" (process")[0]
+        self.say(f"{type(error).__name__}: {text[:100]}")
+        self.world.rules.complains(self, error)
 
     def run_loop(self, interval: float) -> None:
         """``fleetssh run``, the real loop."""
@@ -262,8 +268,7 @@ class _Hearing:
         self.process.passed(done)
 
     def failed(self, error: FleetError) -> None:
-        self.process.say(f"{type(error).__name__}: {error.message.splitlines()[0][:100]}")
-        self.process.world.rules.complains(self.process, error)
+        self.process.failed(error)
 
     def broke(self, error: Exception) -> None:
         raise error

@@ -10,6 +10,10 @@ Event = Callable[[], "Actor | None"]
 """Something that happens at its time; it may say whose turn it is now."""
 
 
+MOST_EVENTS = 400_000
+"""A seed has some ten thousand."""
+
+
 class Killed(BaseException):
     """The process was killed: no code of its own runs any more, and what still unwinds has no effect."""
 
@@ -113,6 +117,8 @@ class Kernel:
 
     def _next(self) -> Actor:
         while not self.over:
+            if self._count > MOST_EVENTS:
+                self.failure = self.failure or RuntimeError(f"more than {MOST_EVENTS} events: nothing comes to an end")
             if self.failure is not None or not self._queue:
                 return self.main
             self.now, _, event = heapq.heappop(self._queue)

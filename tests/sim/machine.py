@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from fleetssh.core.leases import ACCURACY_SECONDS
 from fleetssh.core.model import Claim, Unit
 from fleetssh.core.sighting import Failure, Manifest
-from tests.sim.systemd import ACCURACY_SECONDS, Systemd
+from tests.sim.systemd import Systemd
 
 if TYPE_CHECKING:
     from tests.sim.ledger import Ledger
@@ -54,7 +55,6 @@ class Machine:
         self.holder: Claim | None = None
         self.is_locked = False
         self.stubborn: dict[str, float] = {}
-        self.foreign_running = set(self.own)
         self.strangers = {"left-by-somebody.service"} if self.boots % 2 else set()
         self.systemd = Systemd(self)
 
@@ -100,13 +100,15 @@ class Machine:
 
     def heal_disk(self) -> None:
         """Has room again."""
-        self.disk = None
-        self.say("disk is well")
+        if self.disk is not None:
+            self.disk = None
+            self.say("disk is well")
 
     def heal_access(self) -> None:
         """Lets us in again."""
-        self.access = None
-        self.say("lets us in again")
+        if self.access is not None:
+            self.access = None
+            self.say("lets us in again")
 
     def heal_sshd(self) -> None:
         """sshd runs again."""
@@ -183,7 +185,7 @@ class Machine:
         if copy is None:
             return False
         lease = self.systemd.leases.get(copy.lease)
-        return not (self.frozen and lease and self.uptime() > lease.elapses + ACCURACY_SECONDS)
+        return not (self.frozen and lease and self.uptime() > lease.due + ACCURACY_SECONDS)
 
     def answers(self) -> bool:
         """Whether sshd would answer somebody who gets there."""

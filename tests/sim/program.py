@@ -42,6 +42,7 @@ class Program:
         self.shadowed: set[str] = set()
         self.stuck: set[str] = set()
         self.is_late = False
+        self.now = 0
 
     def run(self) -> Generator[float, None, Reached | None]:
         """Acts, then looks; nothing is answered when there is nobody to answer to any more."""
@@ -80,8 +81,9 @@ class Program:
         return ""
 
     def _in_time(self) -> bool:
-        ignored = "machines ignore valid_until" in self.machine.world.levers
-        return ignored or int(self.machine.uptime()) <= int(self.visit.valid_until)
+        """Remembers the uptime that it was judged by: deadlines of leases are counted from that."""
+        self.now = int(self.machine.uptime())
+        return self.now <= int(self.visit.valid_until) or "machines ignore valid_until" in self.machine.world.levers
 
     # ------------------------------------------------------------ looking
 
@@ -92,7 +94,7 @@ class Program:
         if self.visit.claim is not None:
             obeys = not self._obeys(self.visit.claim)
             self.is_late = not self._in_time()
-            if obeys and not self.is_late:
+            if (obeys or "machines renew leases for anybody" in machine.world.levers) and not self.is_late:
                 yield from self._renew()
         found = tuple(self._found(e) for e in machine.manifest.entries if e.target is not TargetState.INACTIVE)
         names = {entry.name for entry in machine.manifest.entries}
@@ -123,8 +125,47 @@ class Program:
     def _renew(self) -> Generator[float, None, None]:
         if self.machine.systemd.running_leases():
             yield from self._effect()
-            self.machine.systemd.renew()
+            self.machine.systemd.renew(self.now)
             self.machine.rules.renewed(self.machine, self.sent)
+
+    def _begin_leases(self) -> Effects:
+        """Has all leases of the plan running, and units told of them, before anything is stopped."""
+        order, machine = self.visit.order, self.machine
+        assert order is not None
+        lengths = sorted(set(order.plan.leases.values()))
+        if not lengths:
+            return True
+        yield from self._effect()
+        if not self._writable():
+            return False
+        if not self._in_time():
+            return self._trouble("it took too long to begin a lease; the next pass goes on")
+        yield from self._effect()
+        for seconds in lengths:
+            machine.systemd.begin(seconds, self.now)
+        machine.rules.renewed(machine, self.sent)
+        for name, seconds in sorted(order.plan.leases.items()):
+            if name not in self.shadowed:
+                machine.dropins[name] = seconds
+        yield from self._effect()
+        if all(step.action is not Action.RELOAD for step in order.plan.steps):
+            machine.systemd.reload()
+        return True
+
+    def _reload(self) -> Generator[float, None, None]:
+        """Units that live by no lease any more are told so before the leases by which none lives end."""
+        order, machine = self.visit.order, self.machine
+        assert order is not None
+        yield from self._effect()
+        for name in sorted(machine.dropins.keys() - order.plan.leases.keys() - self.stuck):
+            del machine.dropins[name]
+        lengths = frozenset(machine.systemd.leases) if not self.stuck else frozenset()
+        yield from self._effect()
+        machine.systemd.reload()
+        self.outcomes.append(Outcome(Action.RELOAD, "", True))
+        for seconds in sorted(lengths - frozenset(order.plan.leases.values())):
+            yield from self._effect()
+            machine.systemd.end(seconds)
 
     def _found(self, entry: ManifestEntry) -> Found:
         machine = self.machine
@@ -150,7 +191,9 @@ class Program:
             self.shadowed = {name for name in names if name in machine.own}
         self.outcomes += [Outcome(Action.WRITE, name, False, "shadowed") for name in sorted(self.shadowed)]
         yield from self._effect()
-        if not self._writable() or not (yield from self._write_manifest(_before(plan, order.found, claim))):
+        if not self._writable() or not (yield from self._begin_leases()):
+            return False
+        if not (yield from self._write_manifest(_before(plan, order.found, claim))):
             return False
         for action, steps in groupby(plan.steps, key=lambda step: step.action):
             if not (yield from self._do(action, list(steps))):
@@ -224,9 +267,7 @@ class Program:
             case Action.WRITE:
                 return (yield from self._install(names))
             case Action.RELOAD:
-                yield from self._effect()
-                self.machine.systemd.reload()
-                self.outcomes.append(Outcome(action, "", True))
+                yield from self._reload()
             case Action.LINK:
                 yield from self._effect()
                 self.machine.links |= set(names)
@@ -257,7 +298,7 @@ class Program:
         for name in names:
             yield from self._effect()
             self.machine.rules.touches(self.machine, name, self.sent)
-            for kept in (self.machine.files, self.machine.dropins, self.machine.systemd.endings):
+            for kept in (self.machine.files, self.machine.systemd.endings):
                 kept.pop(name, None)
             self.machine.links.discard(name)
         self.outcomes.append(Outcome(Action.REMOVE, "", True))

@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 TOLERANCE = 0.97
 """Clocks of machines and controllers differ by half a percent, and looks take their time."""
 
-THAW_GRACE_SECONDS = 12.0
-"""What a machine that was frozen longer than its lease runs on after it thaws: its timers fire at once, and what
-does not stop by itself is killed after ten seconds."""
-
 TWICE = "no unit runs twice"
 LEASED_TWICE = "no leased unit runs twice, not even cut off"
 CONFLICT = "conflicting units are never together"

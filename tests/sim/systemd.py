@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fleetssh.core.leases import ACCURACY_SECONDS, LEASE_STOP_SECONDS
 from fleetssh.core.model import Unit
 from fleetssh.core.sighting import Ending
+from fleetssh.wire.leases import LATE_SECONDS
 
 if TYPE_CHECKING:
     from tests.sim.machine import Machine
     from tests.sim.network import Sent
-
-ACCURACY_SECONDS = 1.0
-"""systemd fires a timer up to AccuracySec= late; ours say one second."""
-
-LEASE_STOP_SECONDS = 10.0
-"""After a lease has run out, what has not stopped by itself for so long is killed."""
 
 STOP_SECONDS = 0.05
 """A service stops in that time, unless it is stubborn."""
@@ -34,11 +29,11 @@ class Copy:
 
 @dataclass(slots=True)
 class Lease:
-    """One lease: whether its target is active, and at which uptime the timer elapses."""
+    """One lease: whether its target is active, and the deadline, as an uptime."""
 
     is_active: bool = False
-    elapses: float = 0.0
-    arming: int = 0
+    is_watched: bool = False
+    due: float = 0.0
 
 
 class Systemd:
@@ -58,6 +53,8 @@ class Systemd:
             name: (machine.files[name], machine.dropins.get(name, 0))
             for name in sorted(machine.links & machine.files.keys())
         }
+        for name, copy in self.copies.items():
+            copy.lease = machine.dropins.get(name, 0)
 
     def start(self, name: str, sent: Sent) -> bool:
         """A start job. A leased unit is refused while its target is inactive (``Requisite=``)."""
@@ -68,7 +65,7 @@ class Systemd:
                 return False
             self.read[name] = (self.machine.files[name], self.machine.dropins.get(name, 0))
         unit, lease = self.read[name]
-        if lease and not self._lease(lease).is_active:
+        if lease and lease not in self.running_leases() and "leases keep nothing from starting" not in self.machine.world.levers:
             self.endings[name] = Ending.START_FAILED
             self.machine.say(f"refuses to start {name}: its lease of {lease} s does not run")
             return False
@@ -105,40 +102,52 @@ class Systemd:
 
     # ------------------------------------------------------------ leases
 
-    def arm(self, seconds: Iterable[int]) -> None:
-        """Starts targets and timers: the leases run, from now."""
-        for lease in seconds:
-            self._lease(lease).is_active = True
-            self._restart_timer(lease)
+    def begin(self, seconds: int, now: float) -> None:
+        """Sets a lease's deadline, counted from an uptime that was read before, and starts its timer and target."""
+        lease = self.leases.setdefault(seconds, Lease())
+        lease.due = now + seconds
+        lease.is_active = True
+        self._watch(seconds, lease)
 
-    def renew(self) -> None:
-        """Restarts the timers of the leases that run."""
-        for lease in sorted(self.running_leases()):
-            self._restart_timer(lease)
+    def renew(self, now: float) -> None:
+        """Sets the deadlines of the leases that have not run out."""
+        for seconds, lease in sorted(self.leases.items()):
+            if lease.is_active and now < lease.due:
+                lease.due = now + seconds
+
+    def end(self, seconds: int) -> None:
+        """Stops a lease by which nothing lives any more."""
+        lease = self.leases.pop(seconds, None)
+        if lease is not None:
+            lease.is_active = False
+            self._stop_with(seconds, LEASE_STOP_SECONDS)
 
     def running_leases(self) -> frozenset[int]:
         """The seconds of the leases whose target is active."""
         return frozenset(seconds for seconds, lease in self.leases.items() if lease.is_active)
 
-    def _lease(self, seconds: int) -> Lease:
-        return self.leases.setdefault(seconds, Lease())
+    def _watch(self, seconds: int, lease: Lease) -> None:
+        """Looks at the deadline when it should have passed, and again if it was put off meanwhile."""
+        if lease.is_watched:
+            return
+        lease.is_watched = True
 
-    def _restart_timer(self, seconds: int) -> None:
-        lease = self._lease(seconds)
-        lease.arming += 1
-        arming = lease.arming
-        lease.elapses = self.machine.uptime() + seconds
-
-        def elapse() -> None:
-            if lease.arming == arming and lease.is_active:
-                self._run_out(seconds, lease)
+        def look() -> None:
+            lease.is_watched = False
+            if not lease.is_active:
+                return
+            if self.machine.uptime() < lease.due:
+                self._watch(seconds, lease)
+                return
+            lease.is_active = False
+            self.machine.say(f"lease of {seconds} s has run out")
+            late = self.machine.uptime() > lease.due + LATE_SECONDS
+            self._stop_with(seconds, 0.0 if late else LEASE_STOP_SECONDS)
 
         late = self.machine.world.chance.uniform(0.0, ACCURACY_SECONDS)
-        self.machine.later(seconds + late, elapse, urgent=True)
+        self.machine.later(max(0.0, lease.due - self.machine.uptime()) + late, look, urgent=True)
 
-    def _run_out(self, seconds: int, lease: Lease) -> None:
-        lease.is_active = False
-        names = sorted(name for name, copy in self.copies.items() if copy.lease == seconds)
-        self.machine.say(f"lease of {seconds} s has run out" + (f": stops {' '.join(names)}" if names else ""))
-        for name in names:
-            self.stop(name, LEASE_STOP_SECONDS)
+    def _stop_with(self, seconds: int, limit: float) -> None:
+        for name in sorted(name for name, copy in self.copies.items() if copy.lease == seconds):
+            self.machine.say(f"stops {name} with its lease")
+            self.stop(name, limit)
