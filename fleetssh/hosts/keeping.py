@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-import zlib
 from dataclasses import dataclass
+from zlib import crc32
 
 import fabric
 
@@ -150,4 +150,4 @@ def keep(name: str, connection: fabric.Connection, line: Line | None, silence_se
     if line is not None:
         line.expect_answers(silence_seconds)
     connection.transport.set_keepalive(silence_seconds / KEEPALIVES)
-    return Kept(connection, line, WORN_CHANNELS + zlib.crc32(name.encode()) % WORN_SPREAD)
+    return Kept(connection, line, WORN_CHANNELS + crc32(name.encode()) % WORN_SPREAD)
