@@ -103,13 +103,13 @@ def restore(session: Session, path: str, force: bool) -> None:
         say(f"what was there before is kept in {done.kept}")
     if done.knows_machines:
         note(
-            "no machine was touched: 'fleetssh plan' shows what the next pass would do; if machines have seen "
-            "a newer controller, 'fleetssh adopt' takes them over"
+            "no machine was touched: 'fleetssh plan' shows what the next pass would do; where machines "
+            "have seen a newer controller, 'fleetssh adopt' takes them over"
         )
     else:
         note(
-            "no machine was touched, and none that holds units will be before 'fleetssh adopt' has shown what "
-            "is there: nobody knows what was done since the backup; then 'fleetssh plan' shows the next pass"
+            "no machine was touched, and none that holds units will be before 'fleetssh adopt' has shown "
+            "what is there: nobody knows what was done since the backup; then 'fleetssh plan' shows the next pass"
         )
 
 

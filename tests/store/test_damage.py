@@ -161,6 +161,21 @@ def test_every_damaged_page_is_noticed_or_harmless(path):
     assert noticed > 3
 
 
+def test_tables_that_are_described_in_no_text_are_told(path):
+    """SQLite quotes the broken words in its message, which then is no UTF-8 either."""
+    whole = path.read_bytes()
+    refused = 0
+    for place in range(whole.index(b"CREATE TABLE"), 4096, 61):
+        path.write_bytes(whole[:place] + bytes([whole[place] | 0x80]) + whole[place + 1 :])
+        try:
+            with closing(SqliteStore(path)) as store:
+                store.load()
+        except StoreError as error:
+            assert str(path) in error.message
+            refused += 1
+    assert refused > 10
+
+
 def test_damage_that_comes_while_the_file_is_open_is_told(path):
     with closing(SqliteStore(path)) as store:
         whole = path.read_bytes()
