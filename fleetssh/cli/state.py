@@ -109,7 +109,7 @@ def restore(session: Session, path: str, force: bool) -> None:
     else:
         note(
             "no machine was touched, and none that holds units will be before 'fleetssh adopt' has shown "
-            "what is there: nobody knows what was done since the backup; then 'fleetssh plan' shows the next pass"
+            "what is there, because nobody knows what was done since the backup"
         )
 
 
