@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from fleetssh.control.cluster import Cluster
 from fleetssh.control.visiting import Errands
-from fleetssh.core.doubt import Doubt, doubts
+from fleetssh.core.doubt import Doubt, doubts, is_done_with
 from fleetssh.core.errors import InventoryError
 from fleetssh.core.gathering import keep_unread
 from fleetssh.core.health import judge, second_opinions
@@ -63,7 +63,7 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
     Raises InventoryError when two hosts turn out to be one machine: placing anything would be guessing.
     """
     stored = cluster.store.machines()
-    hosts = _hosts(cluster.inventory, stored)
+    hosts = _hosts(cluster.inventory, stored, cluster.time())
     claim = None if fence is None else Claim(state.cluster, fence, cluster.controller)
     records = {name: r for name, r in stored.items() if name in hosts and r.machine_id}
     if claim:
@@ -77,12 +77,13 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
     ours = {host: _if_ours(sighting, state, claim) for host, sighting in looks.items()}
     sightings = keep_unread(stored, ours)
     patience = cluster.patience if deciding else replace(cluster.patience, looks=NEVER)
-    judgement = judge(records, sightings, patience, at, believe=cluster.believe_silence)
+    leaving = frozenset(hosts) - {host.name for host in cluster.inventory.hosts}
+    believe = cluster.believe_silence
+    judgement = judge(records, sightings, patience, at, believe=believe, leaving=leaving)
     judged = {
         name: replace(errands.dated(record), way=way_of(hosts[name]))
         for name, record in judgement.records.items()
     }
-    in_inventory = {host.name: host for host in cluster.inventory.hosts}
     machines = [
         Machine(
             id=record.machine_id,
@@ -91,7 +92,7 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
             metadata=merge(record.metadata, hosts[name].metadata),
             health=judgement.health[name],
             occupied=_occupied(sightings[name]),
-            is_leaving=name not in in_inventory,
+            is_leaving=name in leaving,
             lease=hosts[name].lease,
         )
         for name, record in judged.items()
@@ -109,12 +110,12 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
     )
 
 
-def _hosts(inventory: Inventory, stored: Mapping[str, MachineRecord]) -> dict[str, Host]:
+def _hosts(inventory: Inventory, stored: Mapping[str, MachineRecord], at: float) -> dict[str, Host]:
     """The inventory's hosts, and those that have left it and may still run something of ours."""
     hosts = {host.name: host for host in inventory.hosts}
     for name, record in stored.items():
         host = host_of(name, record.way)
-        if name not in hosts and host is not None and not record.lost:
+        if name not in hosts and host is not None and not is_done_with(record, at):
             hosts[name] = host
     return hosts
 
