@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from fleetssh.clock import Uptime
 from fleetssh.control.cluster import Cluster
-from fleetssh.control.loop import PATIENCE, Loop, Orders, Source
+from fleetssh.control.loop import CONNECT_SECONDS, LOOK_SECONDS, PATIENCE, Loop, Orders, Source
 from fleetssh.control.reconcile import run_pass
 from fleetssh.control.result import Pass
 from fleetssh.core.errors import FleetError, StoreHeld
 from fleetssh.core.health import Patience
 from fleetssh.core.model import MachineRecord, State
+from fleetssh.hosts.crew import LOOK_SECONDS as ONCE_LOOK_SECONDS
+from fleetssh.hosts.over_fabric import CONNECT_SECONDS as ONCE_CONNECT_SECONDS
 from fleetssh.inventory import Inventory
 from fleetssh.store import Event, Store
 from tests.sim.kernel import Actor, Killed
@@ -165,11 +167,13 @@ class Process:
     revision: int = 0
     has_passed: bool = False
     effects: int = 0
+    members: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.actor = Actor(self.who)
         self.clock = SimClock(self)
-        self.carrier = SimCarrier(self, keeps=self.keeps_connections)
+        seconds = CONNECT_SECONDS if self.keeps_connections else ONCE_CONNECT_SECONDS
+        self.carrier = SimCarrier(self, seconds, keeps=self.keeps_connections)
 
     # ------------------------------------------------------------ living and dying
 
@@ -210,15 +214,22 @@ class Process:
 
     def cluster(self, patience: Patience) -> Cluster:
         """What the real control code works with."""
+        inventory = self.world.inventory()
+        self.reads(inventory)
         return Cluster(
-            self.world.inventory(),
+            inventory,
             self.store,
             self.carrier,
             self.who,
             patience,
             forks=1,
             clock=self.clock,
+            look_seconds=LOOK_SECONDS if self.keeps_connections else ONCE_LOOK_SECONDS,
         )
+
+    def reads(self, inventory: Inventory) -> None:
+        """From now on it works with this inventory."""
+        self.members = frozenset(host.name for host in inventory.hosts)
 
     def one_pass(self, patience: Patience, retry: frozenset[str] = frozenset(), wait: float = 0.0) -> Pass | None:
         """``fleetssh reconcile``: one pass, unless somebody else is at work."""
@@ -278,6 +289,7 @@ class _Hearing:
 
     def reread(self, before: Inventory, now: Inventory) -> None:
         self.process.say("reads the inventory again")
+        self.process.reads(now)
 
     def misread(self, error: FleetError) -> None:
         pass

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from fleetssh.core.model import State
-from fleetssh.core.sighting import Sighting, Unreached
+from fleetssh.core.sighting import Failure, Reached, Sighting, Unreached
 from fleetssh.store import Store
 from fleetssh.store.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from tests.sim.controller import Process
+    from tests.sim.controller import Computer, Process
 
 
 @dataclass(slots=True)
@@ -26,9 +26,10 @@ class Silence:
 
 @dataclass(slots=True)
 class Ledger:
-    """One state file. ``open`` opens it as a new process would; ``base`` is for watching only."""
+    """One state file, and who usually works with it where. ``open`` opens it as a new process would; ``base`` is for watching only."""
 
-    name: str
+    who: str
+    computer: Computer
     open: Callable[[], Store]
     base: Store
     history: dict[int, State] = field(default_factory=dict)
@@ -36,7 +37,12 @@ class Ledger:
     lost: dict[str, float] = field(default_factory=dict)
     sightings: dict[str, Sighting] = field(default_factory=dict)
 
-    def copied(self, name: str) -> Ledger:
+    @property
+    def fence(self) -> int:
+        """The fence of the last hold."""
+        return self.base.load().fence
+
+    def copied(self, who: str, computer: Computer) -> Ledger:
         """A copy of the state file, for somebody else to work with."""
         assert isinstance(self.base, MemoryStore)
         other = self.base.reopened()
@@ -48,7 +54,8 @@ class Ledger:
             transaction=threading.Lock(),
             controller=threading.Lock(),
         )
-        return Ledger(name, other.reopened, other, dict(self.history), {}, dict(self.lost))
+        silences = {host: replace(silence) for host, silence in self.silences.items()}
+        return Ledger(who, computer, other.reopened, other, dict(self.history), silences, dict(self.lost))
 
     def begins_pass(self, process: Process) -> None:
         """A process holds the store: nothing was seen in its pass yet."""
@@ -56,8 +63,10 @@ class Ledger:
         state = self.base.load()
         self.history[state.revision] = state
 
-    def answered(self, now: float, host: str, sighting: Sighting) -> None:
-        """What a process was told of a machine."""
+    def answered(self, now: float, host: str, sighting: Sighting, fence: int) -> None:
+        """What a process with a fence was told of a machine. One that obeys somebody else tells it nothing."""
+        if isinstance(sighting, Reached) and sighting.holder is not None and sighting.holder.fence > fence:
+            sighting = Unreached(host, Failure.FENCED)
         self.sightings[host] = sighting
         if isinstance(sighting, Unreached) and sighting.failure.is_silence:
             silence = self.silences.setdefault(host, Silence(now - sighting.silent_seconds))

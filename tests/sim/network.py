@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from fleetssh.core.sighting import Failure, Opinion, Sighting, Unreached
 from fleetssh.core.visit import Visit
 from fleetssh.hosts import Target
-from fleetssh.hosts.over_fabric import CONNECT_SECONDS
 from tests.sim.program import Program
 
 if TYPE_CHECKING:
@@ -142,8 +141,8 @@ class Network:
 class SimCarrier:
     """Implements ``Carrier`` for one process; ``keeps`` connections open between passes or not."""
 
-    def __init__(self, process: Process, *, keeps: bool) -> None:
-        self._process, self._keeps = process, keeps
+    def __init__(self, process: Process, connect_seconds: float, *, keeps: bool) -> None:
+        self._process, self._keeps, self._connect_seconds = process, keeps, connect_seconds
         self._kept: dict[str, tuple[int, float]] = {}
 
     def visit(self, target: Target, visit: Visit, deadline_seconds: float) -> Sighting:
@@ -206,7 +205,7 @@ class SimCarrier:
         now = self._process.world.kernel.now
         is_known = now - kept[1] >= KEEPALIVE_SECONDS
         if not is_known and machine.boots == kept[0]:
-            self._process.sleep(CONNECT_SECONDS)
+            self._process.sleep(self._connect_seconds)
         return 2, self._process.world.kernel.now - kept[1]
 
     def _connect(self, machine: Machine) -> Failure | None:
@@ -220,11 +219,11 @@ class SimCarrier:
 
     def _meets(self, machine: Machine, link: Link) -> tuple[Failure | None, float]:
         if not link.is_whole:
-            return Failure.TIMEOUT, CONNECT_SECONDS
+            return Failure.TIMEOUT, self._connect_seconds
         if not machine.on:
-            return (Failure.NO_ROUTE, 3.0) if machine.boots % 2 else (Failure.TIMEOUT, CONNECT_SECONDS)
+            return (Failure.NO_ROUTE, 1.0) if machine.boots % 2 else (Failure.TIMEOUT, self._connect_seconds)
         if machine.frozen:
-            return Failure.STALLED, CONNECT_SECONDS
+            return Failure.STALLED, self._connect_seconds
         if not machine.sshd:
             return Failure.REFUSED, 0.01
         return machine.access, self._process.world.chance.uniform(0.005, 0.08)

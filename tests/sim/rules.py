@@ -150,7 +150,7 @@ class Rules:
 
     def answered(self, process: Process, host: str, sighting: Sighting) -> None:
         """A process was told how a machine is."""
-        process.ledger.answered(self.world.kernel.now, host, sighting)
+        process.ledger.answered(self.world.kernel.now, host, sighting, process.fence)
 
     def complains(self, process: Process, error: FleetError) -> None:
         """A pass ended in an error that is told to a person."""
@@ -183,10 +183,12 @@ class Rules:
         machine = self.world.by_id(old)
         if machine is None:
             return
-        seen = process.ledger.sightings.get(machine.host)
+        seen, is_member = process.ledger.sightings.get(machine.host), machine.host in process.members
+        if seen is None and not is_member:
+            return  # nothing of ours was there when it left
         if isinstance(seen, Unreached) or seen is None:
             self.lost(process, machine.host)
-        elif machine.host in self.world.members and not self._must_leave(name, machine, before, after):
+        elif is_member and not self._must_leave(name, machine, before, after):
             self.broken(HEALTHY, f"{name} is moved off {machine.host}, where it fits")
 
     def _must_leave(self, name: str, machine: Machine, before: State, after: State) -> bool:

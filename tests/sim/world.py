@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -113,7 +114,7 @@ class World:
 
     def _new_ledger(self) -> Ledger:
         store = MemoryStore(CLUSTER, now=lambda: EPOCH + self.kernel.now)
-        return Ledger("state", store.reopened, store)
+        return Ledger("loop", self.computers[0], store.reopened, store)
 
     def process(self, name: str, computer: Computer, ledger: Ledger, *, keeps: bool = False) -> Process:
         """A new process, which does nothing yet."""
@@ -194,7 +195,7 @@ class World:
         """Somebody copies the state to another computer and works with that."""
         laptop = Computer("laptop", booted_at=self.kernel.now - 1000.0, rate=1 + self.chance.uniform(-0.005, 0.005))
         self.computers.append(laptop)
-        copy = ledger.copied("copy")
+        copy = ledger.copied("bob", laptop)
         self.ledgers.append(copy)
         self.transcript.say("laptop", "works with a COPY of the state")
         self._keep_loop("bob", laptop, copy)
@@ -214,19 +215,25 @@ class World:
         for machine in self.all_machines:
             machine.heal()
         self.kernel.sleep(self.kernel.main, AFTERMATH_SECONDS)
-        ledger = self.ledgers[-1]
-        name = "bob" if len(self.ledgers) > 1 else "loop"
-        process = self.process(name, self.computers[-1], ledger)
-        self.run_process(process, lambda: self._come_right(process))
+        # Of two copies of one state the one with the greater fence is obeyed; the other one must do no harm.
+        ledgers = sorted(self.ledgers, key=lambda ledger: ledger.fence)
+        for ledger in ledgers:
+            obeyed = ledger is ledgers[-1]
+            process = self.process(ledger.who, ledger.computer, ledger)
+            self.run_process(process, partial(self._come_right, process, is_obeyed=obeyed))
         while not process.actor.done and self.kernel.failure is None:
             self.kernel.sleep(self.kernel.main, AFTERMATH_SECONDS)
         self._check()
 
-    def _come_right(self, process: Process) -> None:
+    def _come_right(self, process: Process, *, is_obeyed: bool) -> None:
         process.open()
         for _ in range(AFTERMATH_PASSES):
             process.one_pass(self.patience, wait=60.0)
             process.sleep(AFTERMATH_SECONDS)
+        if is_obeyed:
+            self._check_all(process)
+
+    def _check_all(self, process: Process) -> None:
         planned = plan_pass(process.cluster(self.patience))
         steps = [f"{p.host}: {s.action} {s.unit} ({s.reason})" for w in planned.plan.waves for p in w for s in p.steps]
         if not planned.plan.is_empty:
