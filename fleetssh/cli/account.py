@@ -10,6 +10,7 @@ from fleetssh.cli.output import note, say
 from fleetssh.cli.replacing import changed_line
 from fleetssh.cli.standing import is_refused, lingering, occupied_line, problem
 from fleetssh.cli.telling import alarm_lines, done_lines, touched_units, trouble_lines, unreached_lines
+from fleetssh.cli.troubles import is_fenced
 from fleetssh.control.commands import Change
 from fleetssh.control.result import Pass
 from fleetssh.control.waiting import PATIENT, reports_of
@@ -177,6 +178,9 @@ class Account:
         self.notes += alarm_lines(done)
         if done.survey.alarm:
             self.codes.append(Exit.MACHINE)
+        if any(self.codes) and is_fenced(done):
+            # Whatever else is wrong is for the controller that the machines obey.
+            self.codes = [Exit.REFUSED]
 
 
 def _stood(name: str, done: Pass) -> bool:

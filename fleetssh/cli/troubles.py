@@ -39,11 +39,16 @@ def troubles_of(done: Pass) -> tuple[list[Trouble], Exit]:
     alarms = [Trouble(("alarm", line), (line,)) for line in alarm_lines(done)]
     remarks = [Trouble(("remark", text), (text,)) for text in done.plan.remarks]
     found = [*remarks, *_machines(done), *units, *steps, *alarms]
-    if any(sighting.failure is Failure.FENCED for sighting in done.unreached):
+    if is_fenced(done):
         # Whatever else is wrong is for the controller that the machines obey.
         return found, Exit.REFUSED
     codes = [code, *(Exit.UNIT for _ in steps), *(Exit.MACHINE for _ in (*done.unreached, *alarms))]
     return found, combine(codes)
+
+
+def is_fenced(done: Pass) -> bool:
+    """Whether a machine refused the pass because it obeys another controller."""
+    return any(sighting.failure is Failure.FENCED for sighting in done.unreached)
 
 
 def _machines(done: Pass) -> Iterator[Trouble]:
