@@ -75,7 +75,7 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
     at = cluster.time()
     refuse_twins(cluster.inventory, looks)
     ours = {host: _if_ours(sighting, state, claim) for host, sighting in looks.items()}
-    sightings = keep_unread(stored, ours)
+    sightings = keep_unread(stored, ours, state.wanted)
     patience = cluster.patience if deciding else replace(cluster.patience, looks=NEVER)
     leaving = frozenset(hosts) - {host.name for host in cluster.inventory.hosts}
     believe = cluster.believe_silence

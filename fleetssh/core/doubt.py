@@ -55,17 +55,22 @@ def is_done_with(record: MachineRecord, at: float) -> bool:
 
 
 def expecting(record: MachineRecord, plan: MachinePlan, at: float) -> MachineRecord:
-    """The record of a machine to which a visit sets out at ``at``: what the visit may start is there already,
-    and the leases may be renewed.
+    """The record of a machine to which a visit sets out at ``at``: what the visit may write or start is there
+    already, and the leases may be renewed.
 
     It is written down before the visit leaves, so that a start whose answer was lost is not forgotten: were
-    the machine given up then, nobody would wait for the lease of that unit.
+    the machine given up then, nobody would wait for the lease of that unit; and a file whose answer was lost
+    is known to be ours.
     """
     seen = {one.name: one for one in record.seen}
     for step in plan.steps:
         lease = plan.leases.get(step.unit, 0)
         if step.action in (Action.START, Action.RESTART):
             seen[step.unit] = _starting(step.unit, seen.get(step.unit), lease)
+        elif step.action is Action.WRITE:
+            seen.setdefault(
+                step.unit, Seen(step.unit, TargetState.LOADED, "loaded", "inactive", "dead", lease)
+            )
         elif step.action is Action.LEASE and step.unit in seen:
             old = seen[step.unit]
             seen[step.unit] = replace(old, lease=max(old.lease, lease))

@@ -127,16 +127,33 @@ def is_unread(record: MachineRecord) -> bool:
 
 
 def keep_unread(
-    stored: Mapping[str, MachineRecord], sightings: Mapping[str, Sighting]
+    stored: Mapping[str, MachineRecord], sightings: Mapping[str, Sighting], wanted: Mapping[str, Wanted]
 ) -> dict[str, Sighting]:
-    """``sightings`` in which a machine that was not read yet, and holds units, was not looked at: a pass
-    would take what it holds for units that were destroyed."""
+    """``sightings`` in which a machine that holds units that nobody here knows was not looked at: a pass
+    would take them for units that were destroyed.
+
+    That is a machine that was not read yet, and one with a unit that is neither wanted nor was ever seen
+    there, nor sent: somebody else put it there, who went on from a copy of this state.
+    """
     return {
-        host: Unreached(host, Failure.UNREAD, UNREAD_HINT, sighting.seen_at)
-        if host in stored and is_unread(stored[host]) and isinstance(sighting, Reached) and owner(sighting)
+        host: Unreached(host, Failure.UNREAD, UNREAD_HINT, sighting.seen_at, sent=True)
+        if isinstance(sighting, Reached)
+        and owner(sighting)
+        and _is_strange(stored.get(host), sighting, wanted)
         else sighting
         for host, sighting in sightings.items()
     }
+
+
+def _is_strange(record: MachineRecord | None, sighting: Reached, wanted: Mapping[str, Wanted]) -> bool:
+    if record is not None and is_unread(record):
+        return True
+    known = {seen.name for seen in record.seen} if record else set()
+    return any(
+        entry.name not in wanted and entry.name not in known
+        for entry in sighting.manifest.entries
+        if is_ours(entry)
+    )
 
 
 UNREAD_HINT = "it may hold units that are not known here; 'fleetssh adopt' takes them in"

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from fleetssh.core.excerpts import shorten
 from fleetssh.core.model import MachineRecord
 
-VALID_SECONDS = 30.0
-"""How long a pass's visit may lie on its way, on the machine's own clock: longer than a visit waits for
-another one there in all but hopeless cases, and short enough to wait for before a leased unit starts
-elsewhere."""
+VALID_SECONDS = 10.0
+"""How long a pass's visit may lie on its way, on the machine's own clock: a bad network delivers it in time,
+and it is short enough to wait for before a leased unit starts elsewhere."""
 
 MIN_SECONDS = 5
 """The shortest lease: it has to outlive two passes of ``run`` at its default of 2 s, one of which may meet a

@@ -18,7 +18,7 @@ from fleetssh.core.gathering import (
     unread,
 )
 from fleetssh.core.health import Patience, judge
-from fleetssh.core.model import Claim, Health, Machine, MachineRecord, Placement, State, TargetState
+from fleetssh.core.model import Claim, Health, Machine, MachineRecord, Placement, Seen, State, TargetState
 from fleetssh.core.placement import place
 from fleetssh.core.planning import make_plan
 from fleetssh.core.sighting import Failure, Reached, Sighting, Unreached
@@ -201,9 +201,10 @@ def test_a_machine_that_was_not_read_and_holds_units_is_as_if_it_had_not_been_lo
     (looked, _), (empty, _), (known, _) = machine(1, copy(A)), machine(2), machine(3, copy(B))
     silent = Unreached("h4", Failure.TIMEOUT)
     stored = {record.host: record for record in unread({"h1": "m1", "h2": "", "h4": ""})}
-    stored["h3"] = MachineRecord("h3", "m3", "b3")
+    b_was_there = Seen(B, TargetState.LAUNCHED, "loaded", "active", "running")
+    stored["h3"] = MachineRecord("h3", "m3", "b3", seen=(b_was_there,))
     sightings: dict[str, Sighting] = {"h1": looked, "h2": empty, "h3": known, "h4": silent}
-    kept = keep_unread(stored, sightings)
+    kept = keep_unread(stored, sightings, {})
     hidden = kept.pop("h1")
     assert isinstance(hidden, Unreached)
     assert hidden.failure is Failure.UNREAD
@@ -212,20 +213,31 @@ def test_a_machine_that_was_not_read_and_holds_units_is_as_if_it_had_not_been_lo
     assert kept == {"h2": empty, "h3": known, "h4": silent}
 
 
+def test_a_unit_that_was_never_sent_to_its_machine_was_put_there_by_somebody_else() -> None:
+    """Who goes on from an old copy of the state must not take for destroyed what was started since."""
+    (looked, _) = machine(1, copy(A))
+    known = {"h1": MachineRecord("h1", "m1", "b1")}
+    for stored in ({}, known):
+        hidden = keep_unread(stored, {"h1": looked}, {})["h1"]
+        assert isinstance(hidden, Unreached) and hidden.failure is Failure.UNREAD
+        wanted = gather(seen(machine(1, copy(A))), CLUSTER).wanted
+        assert keep_unread(stored, {"h1": looked}, wanted) == {"h1": looked}
+
+
 def test_what_is_placed_on_an_unread_machine_stays_there() -> None:
     """A controller that is killed while it rebuilds leaves places on machines that no pass may touch yet."""
     stored = {record.host: record for record in unread({"h1": "m1"})}
     assert is_unread(stored["h1"])
     looked, _ = machine(1, copy(A))
-    judgement = judge(stored, keep_unread(stored, {"h1": looked}), Patience(), 0.0)
+    judgement = judge(stored, keep_unread(stored, {"h1": looked}, {}), Patience(), 0.0)
     assert judgement.health == {"h1": Health.DOUBTFUL}
     assert is_unread(judgement.records["h1"])
     silent = judge(judgement.records, {"h1": Unreached("h1", Failure.TIMEOUT)}, Patience(), 1.0)
     assert is_unread(silent.records["h1"])
-    again = keep_unread(silent.records, {"h1": looked})["h1"]
+    again = keep_unread(silent.records, {"h1": looked}, {})["h1"]
     assert isinstance(again, Unreached)
     empty, _ = machine(1)
-    seen_empty = judge(silent.records, keep_unread(silent.records, {"h1": empty}), Patience(), 2.0)
+    seen_empty = judge(silent.records, keep_unread(silent.records, {"h1": empty}, {}), Patience(), 2.0)
     assert not is_unread(seen_empty.records["h1"])
 
 
