@@ -78,14 +78,14 @@ def backup(session: Session, path: str, force: bool) -> None:
 
 
 @state.command(cls=Verb)
-@click.option("--force", cls=Flag, default=False, help="Replace the state of another cluster.")
+@click.option("--force", cls=Flag, default=False, help="Also another cluster's, or beneath a running loop.")
 @click.argument("path")
 @click.pass_obj
 def restore(session: Session, path: str, force: bool) -> None:
     """Make the backup PATH the state. What is there now is kept beside it under a dated name.
 
     No machine is touched: 'fleetssh plan' shows what the next pass would do. Stop 'fleetssh run' and cron
-    first; nothing is restored while a pass is under way. What was wanted since the backup was made is
+    first; nothing is restored while one of them is at work. What was wanted since the backup was made is
     wanted no more: the next pass takes units off their machines that the backup does not know.
     """
     from fleetssh.control.chronicle import COMMAND

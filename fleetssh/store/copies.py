@@ -23,7 +23,7 @@ from fleetssh.store.database import (
     transaction,
 )
 from fleetssh.store.examination import Examination, examine
-from fleetssh.store.lock import hold_file
+from fleetssh.store.lock import hold_file, require_rest
 from fleetssh.store.rows import MACHINE_COLUMNS
 
 _FINDINGS_TOLD = 3
@@ -100,6 +100,8 @@ def restore(
     with explained(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = path.with_name(path.name + ".lock")
+    if not force:
+        require_rest(lock)
     with hold_file(lock, holder, 0, now), _draft(path) as draft:
         present = examine(path) if path.exists() else None
         if not force and present and present.cluster not in ("", backup.cluster):

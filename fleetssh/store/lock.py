@@ -55,6 +55,20 @@ def hold_file(path: Path, holder: str, wait_seconds: float, now: Callable[[], fl
         os.close(descriptor)
 
 
+def require_rest(path: Path) -> None:
+    """Raise ``StoreHeld`` while the process that held the lock file ``path`` last is still running: a loop
+    holds it in its passes only. Our own process doesn't count."""
+    try:
+        holder = _parse(path.read_bytes()[:READ_BYTES])
+    except OSError:
+        return
+    if holder and holder.pid != os.getpid() and _is_running(holder.pid):
+        raise StoreHeld(
+            f"{holder.text} (process {holder.pid}) is still running: it would act on the change at once",
+            "end it first and look at 'fleetssh plan' before it goes on, or restore with --force",
+        )
+
+
 def held(holder: Holder | None, now: float) -> StoreHeld:
     """Return the error that names ``holder``, or nobody when it is not known who that is."""
     if holder is None:
@@ -98,11 +112,25 @@ def _write(descriptor: int, holder: Holder) -> None:
 
 def _read(descriptor: int) -> Holder | None:
     # Between locking and writing, a new holder's file is empty or still names the last one.
+    return _parse(os.pread(descriptor, READ_BYTES, 0))
+
+
+def _parse(data: bytes) -> Holder | None:
     try:
-        document = json.loads(os.pread(descriptor, READ_BYTES, 0))
+        document = json.loads(data)
         return Holder(str(document["text"]), int(document["pid"]), float(document["since"]))
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def _span(seconds: float) -> str:

@@ -34,6 +34,15 @@ def hold(path: Path) -> None:
         signal.pause()
 
 
+def hold_now_and_then(path: Path) -> None:
+    """As a loop does between two passes."""
+    with closing(SqliteStore(path)) as store:
+        with store.hold("bob@desk", "fleetssh run", 0):
+            pass
+        say("let go")
+        signal.pause()
+
+
 def commit_for_ever(path: Path) -> None:
     store = SqliteStore(path)
     state = store.load()
@@ -86,7 +95,7 @@ def back_up_for_ever(path: Path) -> None:
 def restore_for_ever(path: Path) -> None:
     while True:
         for name in ("one.db", "two.db"):
-            restore(path, path.with_name(name), "ann@desk (restoring)")
+            restore(path, path.with_name(name), "ann@desk (restoring)", force=True)
             say(name)
 
 
@@ -114,6 +123,7 @@ VERBS: dict[str, Callable[[Path], None]] = {
     for verb in (
         cluster,
         hold,
+        hold_now_and_then,
         commit_for_ever,
         count,
         fill_the_disk,

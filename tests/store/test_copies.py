@@ -335,6 +335,30 @@ def test_nothing_is_restored_while_a_controller_is_at_work(path, backup):
     assert kept(path) == []
 
 
+def test_nothing_is_restored_beneath_a_loop_that_would_act_on_it_at_once(path, backup):
+    child = start("hold_now_and_then", path)
+    assert child.stdout is not None
+    child.stdout.readline()
+    told = rf"bob@desk \(fleetssh run\) \(process {child.pid}\) is still running"
+    for _ in range(2):
+        with pytest.raises(StoreHeld, match=told) as caught:
+            restore(path, backup, WHO)
+    assert "end it first" in caught.value.hint
+    assert numbers_in(load(path)) == {3}
+    kill(child)
+    restore(path, backup, WHO)
+    assert numbers_in(load(path)) == {1}
+
+
+def test_a_restore_may_be_forced_beneath_a_loop(path, backup):
+    child = start("hold_now_and_then", path)
+    assert child.stdout is not None
+    child.stdout.readline()
+    restore(path, backup, WHO, force=True)
+    kill(child)
+    assert numbers_in(load(path)) == {1}
+
+
 def test_a_backup_of_an_older_schema_is_brought_up_to_date(path):
     old = path.parent.parent / "old.db"
     with closing(sqlite3.connect(old)) as connection:
