@@ -10,7 +10,7 @@ from fleetssh.control.cluster import Cluster
 from fleetssh.control.inquiry import inquire
 from fleetssh.control.rebuilding import holders, records_of
 from fleetssh.core.errors import CommandError
-from fleetssh.core.gathering import fence_of, gather, is_unread, owner, unread
+from fleetssh.core.gathering import fence_of, gather, keep_unread, owner, unread
 from fleetssh.core.leases import VALID_SECONDS
 from fleetssh.core.model import Claim, MachinePlan, MachineRecord, State
 from fleetssh.core.sighting import Reached, Sighting, Unreached
@@ -60,18 +60,18 @@ def survey_adoption(cluster: Cluster, hosts: Set[str] = frozenset(), known: int 
     """
     state = cluster.store.load()
     known = state.fence if known is None else known
-    unread = {host for host, record in cluster.store.machines().items() if is_unread(record)}
+    stored = cluster.store.machines()
     chosen = hosts or {host.name for host in cluster.inventory.hosts}
 
     def is_taken(sighting: Reached) -> bool:
-        return sighting.host in chosen and (
-            sighting.host in unread or _is_held(sighting, state.cluster, known)
-        )
+        host = sighting.host
+        is_strange = keep_unread(stored, {host: sighting}, state.wanted)[host] is not sighting
+        return host in chosen and (is_strange or _is_held(sighting, state.cluster, known))
 
     found = inquire(cluster, is_taken)
     silent = {
         record.machine_id
-        for host, record in cluster.store.machines().items()
+        for host, record in stored.items()
         if not isinstance(found.sightings.get(host), Reached)
     }
     after, takeovers = state, []

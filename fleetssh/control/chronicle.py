@@ -141,7 +141,7 @@ def about_machine(event: Event, word: str, records: Mapping[str, MachineRecord])
     if event.kind == HEALTH:
         return event.subject in hosts
     if event.kind == MOVE:
-        ids = (word, *(record.machine_id for record in known))
+        ids = (word, *(record.machine_id for record in known if record.machine_id))
         return any(end.startswith(ids) for end in head.split(" -> ") if end != NOWHERE)
     return event.kind in (STEP, TROUBLE) and head in hosts
 

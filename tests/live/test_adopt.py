@@ -185,6 +185,24 @@ def test_what_was_not_shown_is_not_touched_by_later_passes(busy: Fleet) -> None:
     assert pids(busy) == before
 
 
+def test_a_copy_of_the_state_in_other_hands_takes_nothing_down_that_it_does_not_know(busy: Fleet) -> None:
+    """A greater fence is not enough: who copied the file yesterday does not know what was started since."""
+    bob = Operator(busy, "bob", copy_state(busy, "bob.db"))
+    busy.run("start", "later.service")
+    before = pids(busy)
+    for words, code in ((["reconcile"], 4), (["restart", "every"], None), (["plan"], 4)):
+        found = bob.run(*words, code=code)
+        assert "'fleetssh adopt' takes them in" in found.err
+    assert pids(busy)["m3"]["later.service"] == before["m3"]["later.service"]
+    shown = bob.run("adopt", "--yes")
+    assert "  later.service (launched): not known here; taken in as it is" in shown.out
+    bob.run("reconcile")
+    assert pids(busy)["m3"]["later.service"] == before["m3"]["later.service"]
+    assert bob.run("plan").err == "nothing to do\n"
+    bob.run("destroy", "later")
+    assert pids(busy)["m3"]["later.service"] == 0
+
+
 def test_killed_while_it_adopts_it_leaves_what_can_be_finished(fleet: Fleet, tmp_path: Path) -> None:
     """Before each write to the state file, and between the machines: what runs goes on, and adopting again
     ends it."""
