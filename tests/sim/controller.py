@@ -210,7 +210,7 @@ class Process:
     def begins_pass(self, fence: int) -> None:
         """The store is held: what follows is one pass or more."""
         self.fence, self.pass_began, self.has_passed = fence, self.world.kernel.now, False
-        self.ledger.begins_pass(self)
+        self.ledger.begins_pass(self.pass_began)
 
     def cluster(self, patience: Patience) -> Cluster:
         """What the real control code works with."""

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from fleetssh.core.model import State
 from fleetssh.core.sighting import Failure, Reached, Sighting, Unreached
-from fleetssh.store import Store
+from fleetssh.store import REIGN, Store
 from fleetssh.store.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from tests.sim.controller import Computer, Process
+    from tests.sim.controller import Computer
 
 
 @dataclass(slots=True)
@@ -42,6 +42,11 @@ class Ledger:
         """The fence of the last hold."""
         return self.base.load().fence
 
+    def adopt(self, fence: int) -> None:
+        """Its next hold has a greater fence than that: ``fleetssh adopt``."""
+        assert isinstance(self.base, MemoryStore)
+        self.base.raise_fence(fence + REIGN)
+
     def copied(self, who: str, computer: Computer) -> Ledger:
         """A copy of the state file, for somebody else to work with."""
         assert isinstance(self.base, MemoryStore)
@@ -57,16 +62,20 @@ class Ledger:
         silences = {host: replace(silence) for host, silence in self.silences.items()}
         return Ledger(who, computer, other.reopened, other, dict(self.history), silences, dict(self.lost))
 
-    def begins_pass(self, process: Process) -> None:
+    def begins_pass(self, now: float) -> None:
         """A process holds the store: nothing was seen in its pass yet."""
         self.sightings = {}
         state = self.base.load()
         self.history[state.revision] = state
+        for host, record in self.base.machines().items():
+            if record.lost:  # by a process that died before anybody could judge its verdict
+                self.lost.setdefault(host, now)
 
-    def answered(self, now: float, host: str, sighting: Sighting, fence: int) -> None:
+    def answered(self, now: float, host: str, sighting: Sighting, fence: int, who: str) -> None:
         """What a process with a fence was told of a machine. One that obeys somebody else tells it nothing."""
-        if isinstance(sighting, Reached) and sighting.holder is not None and sighting.holder.fence > fence:
-            sighting = Unreached(host, Failure.FENCED)
+        if isinstance(sighting, Reached) and (held := sighting.holder) is not None:
+            if held.fence > fence or (held.fence == fence and held.who != who):
+                sighting = Unreached(host, Failure.FENCED)
         self.sightings[host] = sighting
         if isinstance(sighting, Unreached) and sighting.failure.is_silence:
             silence = self.silences.setdefault(host, Silence(now - sighting.silent_seconds))

@@ -104,7 +104,7 @@ class Rules:
             if wanted.unit.digest != copy.unit.digest or wanted.generation > entry.generation:
                 return
             if wanted.unit.requirements.is_global:
-                if any(
+                if machine.host not in sent.process.members or any(
                     conflict(wanted.unit.requirements.conflicts, name, other.unit.requirements.conflicts, n)
                     for n, other in state.wanted.items()
                 ):
@@ -150,7 +150,7 @@ class Rules:
 
     def answered(self, process: Process, host: str, sighting: Sighting) -> None:
         """A process was told how a machine is."""
-        process.ledger.answered(self.world.kernel.now, host, sighting, process.fence)
+        process.ledger.answered(self.world.kernel.now, host, sighting, process.fence, process.who)
 
     def complains(self, process: Process, error: FleetError) -> None:
         """A pass ended in an error that is told to a person."""
@@ -223,8 +223,9 @@ class Rules:
         answering = [h for h, s in ledger.sightings.items() if isinstance(s, Reached)]
         if not answering:
             self.broken(DOUBT, f"{host} is given up while nobody answers")
-        silent = [h for h, s in ledger.sightings.items() if isinstance(s, Unreached) and s.failure.is_silence and h not in ledger.lost]
-        known = [h for h in ledger.sightings if h not in ledger.lost]
+        ever_seen = ledger.base.machines().keys() - ledger.lost.keys()
+        known = {h: s for h, s in ledger.sightings.items() if h in ever_seen}
+        silent = [h for h, s in known.items() if isinstance(s, Unreached) and s.failure.is_silence]
         if len(silent) >= patience.at_least and len(silent) > len(known) * patience.share:
             self.broken(DOUBT, f"{host} is given up while {len(silent)} of {len(known)} are silent")
         machine = self.world.machines[host]

@@ -215,8 +215,10 @@ class World:
         for machine in self.all_machines:
             machine.heal()
         self.kernel.sleep(self.kernel.main, AFTERMATH_SECONDS)
-        # Of two copies of one state the one with the greater fence is obeyed; the other one must do no harm.
+        # Of two copies of one state one takes the machines over; the other one must do no harm.
         ledgers = sorted(self.ledgers, key=lambda ledger: ledger.fence)
+        if len(ledgers) > 1:
+            ledgers[-1].adopt(ledgers[-1].fence)
         for ledger in ledgers:
             obeyed = ledger is ledgers[-1]
             process = self.process(ledger.who, ledger.computer, ledger)
