@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from fleetssh.control.chronicle import Author, command_events
 from fleetssh.control.cluster import Cluster
 from fleetssh.control.inquiry import Inquiry, inquire
-from fleetssh.core.errors import CommandError
+from fleetssh.core.errors import CommandError, MachineError
 from fleetssh.core.gathering import Finding, Seen, gather, is_ours, is_unread, owner, unread
 from fleetssh.core.health import judge
 from fleetssh.core.model import MachineRecord, State
@@ -49,7 +49,8 @@ def survey_rebuild(cluster: Cluster, cluster_id: str = "") -> Rebuild:
 
     Of a state that was rebuilt before, only the machines that could not be read then are. Raises CommandError
     for a state with anything else in it, for machines of several clusters unless ``cluster_id`` (or its
-    beginning) chooses, and where no machine holds anything.
+    beginning) chooses, and where no machine holds anything; MachineError when that may be because some do
+    not answer.
     """
     state = replace(cluster.store.load(), fence=0)  # it grows with every hold
     records = cluster.store.machines()
@@ -67,6 +68,9 @@ def survey_rebuild(cluster: Cluster, cluster_id: str = "") -> Rebuild:
 
 
 def _fresh(state: State, found: Inquiry, cluster_id: str) -> Rebuild:
+    if not any(owner(sighting) for sighting, _ in found.seen.values()) and (silent := found.unreached()):
+        told = "\n".join(f"{host}: {sighting.why}" for host, sighting in silent.items())
+        raise MachineError("no machine that answered holds any unit, and not all answered", hint=told)
     chosen = _choose(found.seen, cluster_id)
     gathering = gather(found.seen, chosen)
     after = State(chosen, 0, gathering.wanted, gathering.placements)
