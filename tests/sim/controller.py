@@ -108,7 +108,9 @@ class SimStore:
         process = self._process
         process.point("remembers")
         if "nothing is remembered before it is done" not in process.world.levers or process.has_passed:
+            machines = list(machines)
             self._real.remember(machines, forgotten, events)
+            process.ledger.remembers(machines)
         process.point()
 
     def record(self, events: Iterable[Event]) -> None:
@@ -231,7 +233,9 @@ class Process:
         """From now on it works with this inventory."""
         self.members = frozenset(host.name for host in inventory.hosts)
 
-    def one_pass(self, patience: Patience, retry: frozenset[str] = frozenset(), wait: float = 0.0) -> Pass | None:
+    def one_pass(
+        self, patience: Patience, retry: frozenset[str] = frozenset(), wait: float = 0.0
+    ) -> Pass | None:
         """``fleetssh reconcile``: one pass, unless somebody else is at work."""
         cluster = self.cluster(patience)
         try:
@@ -246,7 +250,10 @@ class Process:
     def passed(self, done: Pass) -> None:
         """A pass is over."""
         self.has_passed = True
-        self.say(f"pass is over, revision {done.state.revision}" + (f": {done.survey.alarm}" if done.survey.alarm else ""))
+        self.say(
+            f"pass is over, revision {done.state.revision}"
+            + (f": {done.survey.alarm}" if done.survey.alarm else "")
+        )
         self.world.rules.passed(self, done)
 
     def failed(self, error: FleetError) -> None:

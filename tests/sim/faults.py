@@ -112,7 +112,9 @@ class Faults:
         self._cut_link(machine, there=there, back=not there)
 
     def _cut_link(self, machine: Machine, *, there: bool, back: bool) -> None:
-        for computer in self.world.chance.sample(self.world.computers, self.world.chance.randint(1, len(self.world.computers))):
+        for computer in self.world.chance.sample(
+            self.world.computers, self.world.chance.randint(1, len(self.world.computers))
+        ):
             link = self.world.network.link(computer.name, machine.host)
             if not link.is_whole:
                 continue
@@ -187,7 +189,9 @@ class Faults:
     def _leave(self, machine: Machine) -> None:
         if machine.host in self.world.members and len(self.world.members) > 1:
             self.world.members.discard(machine.host)
-            machine.say(f"LEAVES THE INVENTORY for {self._for_a_while(lambda: self.world.members.add(machine.host)):.1f} s")
+            machine.say(
+                f"LEAVES THE INVENTORY for {self._for_a_while(lambda: self.world.members.add(machine.host)):.1f} s"
+            )
 
     # ------------------------------------------------------------ controllers
 
@@ -211,4 +215,6 @@ class Faults:
 
     def _set_clock(self, process: Process) -> None:
         process.computer.wall_error = self.world.chance.choice((-86400.0, -3600.0, 0.0, 3600.0, 86400.0))
-        self.world.transcript.say(process.computer.name, f"CLOCK is wrong by {process.computer.wall_error:.0f} s")
+        self.world.transcript.say(
+            process.computer.name, f"CLOCK is wrong by {process.computer.wall_error:.0f} s"
+        )

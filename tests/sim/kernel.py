@@ -118,7 +118,9 @@ class Kernel:
     def _next(self) -> Actor:
         while not self.over:
             if self._count > MOST_EVENTS:
-                self.failure = self.failure or RuntimeError(f"more than {MOST_EVENTS} events: nothing comes to an end")
+                self.failure = self.failure or RuntimeError(
+                    f"more than {MOST_EVENTS} events: nothing comes to an end"
+                )
             if self.failure is not None or not self._queue:
                 return self.main
             self.now, _, event = heapq.heappop(self._queue)

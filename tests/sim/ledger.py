@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from fleetssh.core.model import State
+from fleetssh.core.model import MachineRecord, State
 from fleetssh.core.sighting import Failure, Reached, Sighting, Unreached
 from fleetssh.store import REIGN, Store
 from fleetssh.store.memory import MemoryStore
@@ -34,6 +34,7 @@ class Ledger:
     base: Store
     history: dict[int, State] = field(default_factory=dict)
     silences: dict[str, Silence] = field(default_factory=dict)
+    kept: dict[str, Silence] = field(default_factory=dict)
     lost: dict[str, float] = field(default_factory=dict)
     sightings: dict[str, Sighting] = field(default_factory=dict)
 
@@ -59,12 +60,23 @@ class Ledger:
             transaction=threading.Lock(),
             controller=threading.Lock(),
         )
-        silences = {host: replace(silence) for host, silence in self.silences.items()}
-        return Ledger(who, computer, other.reopened, other, dict(self.history), silences, dict(self.lost))
+        kept = {host: replace(silence) for host, silence in self.kept.items()}
+        return Ledger(
+            who, computer, other.reopened, other, dict(self.history), kept=kept, lost=dict(self.lost)
+        )
+
+    def remembers(self, records: Iterable[MachineRecord]) -> None:
+        """What was heard of these machines outlives the process that heard it."""
+        for record in records:
+            if record.silent_since is None:
+                self.kept.pop(record.host, None)
+            elif record.host in self.silences:
+                self.kept[record.host] = replace(self.silences[record.host])
 
     def begins_pass(self, now: float) -> None:
         """A process holds the store: nothing was seen in its pass yet."""
         self.sightings = {}
+        self.silences = {host: replace(silence) for host, silence in self.kept.items()}
         state = self.base.load()
         self.history[state.revision] = state
         for host, record in self.base.machines().items():

@@ -124,7 +124,14 @@ class Machine:
     def heal(self) -> None:
         """The storm is over."""
         self.stubborn.clear()
-        for heal in (self.heal_power, self.heal_freeze, self.heal_disk, self.heal_access, self.heal_sshd, self.heal_slow):
+        for heal in (
+            self.heal_power,
+            self.heal_freeze,
+            self.heal_disk,
+            self.heal_access,
+            self.heal_sshd,
+            self.heal_slow,
+        ):
             heal()
 
     def _note_well(self) -> None:

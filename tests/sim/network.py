@@ -155,15 +155,22 @@ class SimCarrier:
         if failure is not None:
             process.say(f"{target.name}: {failure}")
             result = Unreached(target.name, failure, "", process.clock.now(), looks, silent)
-            process.world.rules.answered(process, target.name, result)
+            process.world.rules.answered(process, target.name, visit, result)
             return result
         if self._keeps:
             self._kept[target.name] = (machine.boots, process.world.kernel.now)
         network.count += 1
-        sent = Sent(network.count, process, visit, process.world.kernel.now, process.ledger.given_up(), process.revision)
+        sent = Sent(
+            network.count,
+            process,
+            visit,
+            process.world.kernel.now,
+            process.ledger.given_up(),
+            process.revision,
+        )
         process.world.rules.sends(process, machine, sent)
         sighting = self._await(sent, machine, target.name, deadline_seconds)
-        process.world.rules.answered(process, target.name, sighting)
+        process.world.rules.answered(process, target.name, visit, sighting)
         return sighting
 
     def fallen(self) -> frozenset[str]:

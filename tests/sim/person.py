@@ -35,7 +35,10 @@ def _type(world: World, process: Process) -> tuple[str, ...]:
     paths = tuple(unit_folder().path(name, version) for name in names)
     replace = chance.random() < 0.5
     author, store = Author(process.who, verb), process.store
-    process.say(f"types {verb} {' '.join(names)}" + (f" of version {version}" + " --replace" * replace if verb in ("start", "load", "submit") else ""))
+    process.say(
+        f"types {verb} {' '.join(names)}"
+        + (f" of version {version}" + " --replace" * replace if verb in ("start", "load", "submit") else "")
+    )
     try:
         match verb:
             case "start":

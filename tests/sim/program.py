@@ -83,7 +83,10 @@ class Program:
     def _in_time(self) -> bool:
         """Remembers the uptime that it was judged by: deadlines of leases are counted from that."""
         self.now = int(self.machine.uptime())
-        return self.now <= int(self.visit.valid_until) or "machines ignore valid_until" in self.machine.world.levers
+        return (
+            self.now <= int(self.visit.valid_until)
+            or "machines ignore valid_until" in self.machine.world.levers
+        )
 
     # ------------------------------------------------------------ looking
 
@@ -96,7 +99,9 @@ class Program:
             self.is_late = not self._in_time()
             if (obeys or "machines renew leases for anybody" in machine.world.levers) and not self.is_late:
                 yield from self._renew()
-        found = tuple(self._found(e) for e in machine.manifest.entries if e.target is not TargetState.INACTIVE)
+        found = tuple(
+            self._found(e) for e in machine.manifest.entries if e.target is not TargetState.INACTIVE
+        )
         names = {entry.name for entry in machine.manifest.entries}
         occupied = {
             entry.name: "/etc/systemd/system"
@@ -106,7 +111,13 @@ class Program:
         reached = Reached(
             machine.host,
             machine.address,
-            Facts(machine.id, machine.boot, {"zone": machine.zone}, uptime, self.visit.known_boot == machine.boot),
+            Facts(
+                machine.id,
+                machine.boot,
+                {"zone": machine.zone},
+                uptime,
+                self.visit.known_boot == machine.boot,
+            ),
             machine.manifest,
             found,
             tuple(sorted(machine.strangers | (machine.files.keys() - names))),

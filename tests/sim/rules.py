@@ -9,6 +9,7 @@ from fleetssh.core.errors import FleetError
 from fleetssh.core.model import Claim, State, TargetState
 from fleetssh.core.names import glob_matches
 from fleetssh.core.sighting import Reached, Sighting, Unreached
+from fleetssh.core.visit import Visit
 
 if TYPE_CHECKING:
     from tests.sim.controller import Process
@@ -63,7 +64,9 @@ class Rules:
                 if other.may_run(name):
                     self._second_copy(machine, other, name, sent)
         for neighbour, beside in sorted(machine.systemd.copies.items()):
-            if neighbour != name and conflict(copy.unit.requirements.conflicts, name, beside.unit.requirements.conflicts, neighbour):
+            if neighbour != name and conflict(
+                copy.unit.requirements.conflicts, name, beside.unit.requirements.conflicts, neighbour
+            ):
                 self.broken(CONFLICT, f"{name} starts beside {neighbour} on {machine.host}")
         self._check_written(machine, name, sent)
 
@@ -80,8 +83,10 @@ class Rules:
         states = sent.process.ledger.states_since(sent.revision)
         for state in states:
             wanted, placement = state.wanted.get(name), state.placements.get(name)
-            if wanted and wanted.target is TargetState.LAUNCHED and (
-                wanted.unit.requirements.is_global or (placement and placement.machine == machine.id)
+            if (
+                wanted
+                and wanted.target is TargetState.LAUNCHED
+                and (wanted.unit.requirements.is_global or (placement and placement.machine == machine.id))
             ):
                 return
         self.broken(PERSIST, f"{name} starts on {machine.host}, where no state has it")
@@ -129,7 +134,10 @@ class Rules:
         claim, greatest = sent.visit.claim, self._greatest.get((machine.host, machine.boots))
         machine.say(f"carries out visit {sent.number} of {sent.process.who}: {sent.steps}")
         if claim and greatest and claim.cluster == greatest.cluster and claim.fence < greatest.fence:
-            self.broken(FENCE, f"visit {sent.number} with fence {claim.fence} on {machine.host}, which has seen {greatest.fence}")
+            self.broken(
+                FENCE,
+                f"visit {sent.number} with fence {claim.fence} on {machine.host}, which has seen {greatest.fence}",
+            )
 
     def renewed(self, machine: Machine, sent: Sent) -> None:
         """A visit has renewed leases."""
@@ -141,15 +149,20 @@ class Rules:
             for other in self.world.others(machine):
                 if copy.lease and copy.active == "active" and other.runs(name):
                     if not self.world.is_shared(None, machine):
-                        self.broken(LEASED_TWICE, f"{name} runs on after the thaw of {machine.host}, and on {other.host}")
+                        self.broken(
+                            LEASED_TWICE,
+                            f"{name} runs on after the thaw of {machine.host}, and on {other.host}",
+                        )
 
     # ------------------------------------------------------------ of a controller
 
     def sends(self, process: Process, machine: Machine, sent: Sent) -> None:
         """A visit sets out."""
 
-    def answered(self, process: Process, host: str, sighting: Sighting) -> None:
-        """A process was told how a machine is."""
+    def answered(self, process: Process, host: str, visit: Visit, sighting: Sighting) -> None:
+        """A process was told how a machine is. Only looks decide about silence: they are all made before."""
+        if visit.order is not None and isinstance(sighting, Unreached):
+            return
         process.ledger.answered(self.world.kernel.now, host, sighting, process.fence, process.who)
 
     def complains(self, process: Process, error: FleetError) -> None:
@@ -167,13 +180,18 @@ class Rules:
             new = after.placements.get(name)
             if new is not None and new.machine == old.machine:
                 continue
-            process.say(f"revision {after.revision}: {name} leaves {self._host(old.machine)}" + (f" for {self._host(new.machine)}: {new.reason}" if new else ""))
+            process.say(
+                f"revision {after.revision}: {name} leaves {self._host(old.machine)}"
+                + (f" for {self._host(new.machine)}: {new.reason}" if new else "")
+            )
             wanted = after.wanted.get(name)
             if wanted is None or wanted.target is TargetState.INACTIVE or wanted.unit.requirements.is_global:
                 continue
             self._justify_move(process, name, old.machine, before, after)
         for name in sorted(after.placements.keys() - before.placements.keys()):
-            process.say(f"revision {after.revision}: {name} goes to {self._host(after.placements[name].machine)}")
+            process.say(
+                f"revision {after.revision}: {name} goes to {self._host(after.placements[name].machine)}"
+            )
 
     def _host(self, machine_id: str) -> str:
         machine = self.world.by_id(machine_id)
@@ -196,7 +214,11 @@ class Rules:
         needs = after.wanted[name].unit.requirements
         here = {n for s in (before, after) for n, p in s.placements.items() if p.machine == machine.id}
         globals_here = {n for n, w in after.wanted.items() if w.unit.requirements.is_global}
-        others = {n: after.wanted[n].unit.requirements for n in sorted((here | globals_here) - {name}) if n in after.wanted}
+        others = {
+            n: after.wanted[n].unit.requirements
+            for n in sorted((here | globals_here) - {name})
+            if n in after.wanted
+        }
         stays = {n for n, p in after.placements.items() if p.machine == machine.id} | globals_here
         return (
             name in machine.own
@@ -204,10 +226,7 @@ class Rules:
             or any(peer not in stays for peer in needs.machine_of)
             or any(conflict(needs.conflicts, name, other.conflicts, n) for n, other in others.items())
             or any(glob_matches(pattern, name) for other in others.values() for pattern in other.replaces)
-            or any(
-                n in others and self._must_leave(n, machine, before, after)
-                for n in needs.machine_of
-            )
+            or any(n in others and self._must_leave(n, machine, before, after) for n in needs.machine_of)
         )
 
     def lost(self, process: Process, host: str) -> None:
@@ -217,19 +236,26 @@ class Rules:
             return
         now, patience = self.world.kernel.now, self.world.patience
         silence = ledger.silences.get(host)
-        if silence is None or silence.looks < patience.looks or now - silence.since < patience.seconds * TOLERANCE:
+        if (
+            silence is None
+            or silence.looks < patience.looks
+            or now - silence.since < patience.seconds * TOLERANCE
+        ):
             told = f"{silence.looks} looks in {now - silence.since:.1f} s" if silence else "it was not silent"
             self.broken(DOUBT, f"{host} is given up after {told}")
         answering = [h for h, s in ledger.sightings.items() if isinstance(s, Reached)]
         if not answering:
             self.broken(DOUBT, f"{host} is given up while nobody answers")
-        ever_seen = ledger.base.machines().keys() - ledger.lost.keys()
+        ever_seen = (ledger.base.machines().keys() | set(answering)) - ledger.lost.keys()
         known = {h: s for h, s in ledger.sightings.items() if h in ever_seen}
         silent = [h for h, s in known.items() if isinstance(s, Unreached) and s.failure.is_silence]
         if len(silent) >= patience.at_least and len(silent) > len(known) * patience.share:
             self.broken(DOUBT, f"{host} is given up while {len(silent)} of {len(known)} are silent")
         machine = self.world.machines[host]
-        if machine.well_since < process.pass_began and self.world.network.pairs_well_since < process.pass_began:
+        if (
+            machine.well_since < process.pass_began
+            and self.world.network.pairs_well_since < process.pass_began
+        ):
             self.broken(DOUBT, f"{host} is given up though every other machine reaches it")
         process.say(f"gives up {host}")
         ledger.lost[host] = now
@@ -243,24 +269,32 @@ class Rules:
             self._check_order(done)
 
     def _check_order(self, done: Pass) -> None:
-        reached = [self.world.machines[host] for host, s in sorted(done.sightings.items()) if isinstance(s, Reached)]
+        reached = [
+            self.world.machines[host] for host, s in sorted(done.sightings.items()) if isinstance(s, Reached)
+        ]
         homes: dict[str, str] = {}
         for machine in reached:
             for name, copy in sorted(machine.systemd.copies.items()):
                 needs = copy.unit.requirements
                 if not needs.is_global and name in homes:
-                    self.broken(TWICE, f"{name} runs on {homes[name]} and {machine.host} after a pass that reached both")
+                    self.broken(
+                        TWICE,
+                        f"{name} runs on {homes[name]} and {machine.host} after a pass that reached both",
+                    )
                 homes[name] = machine.host
                 listed = {entry.name for entry in machine.manifest.entries}
                 if any(peer not in listed for peer in needs.machine_of):
                     self.broken(TOGETHER, f"{name} runs on {machine.host} without {needs.machine_of}")
                 for other, beside in sorted(machine.systemd.copies.items()):
-                    if other > name and conflict(needs.conflicts, name, beside.unit.requirements.conflicts, other):
+                    if other > name and conflict(
+                        needs.conflicts, name, beside.unit.requirements.conflicts, other
+                    ):
                         self.broken(CONFLICT, f"{name} and {other} run on {machine.host} after a pass")
 
 
 def conflict(mine: tuple[str, ...], name: str, theirs: tuple[str, ...], other: str) -> bool:
     """Whether one of two units declares a conflict with the other."""
     return name != other and (
-        any(glob_matches(pattern, other) for pattern in mine) or any(glob_matches(pattern, name) for pattern in theirs)
+        any(glob_matches(pattern, other) for pattern in mine)
+        or any(glob_matches(pattern, name) for pattern in theirs)
     )

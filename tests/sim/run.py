@@ -58,11 +58,17 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--go-on", action="store_true", help="count what breaks instead of stopping at the first")
+    parser.add_argument(
+        "--go-on", action="store_true", help="count what breaks instead of stopping at the first"
+    )
     options = parser.parse_args()
     if options.seed is not None:
         verdict = run_seed(options.seed, whole=True)
-        print(explain(verdict) if verdict.rule else f"{verdict.story}\n\nseed {options.seed}: all rules were kept")
+        print(
+            explain(verdict)
+            if verdict.rule
+            else f"{verdict.story}\n\nseed {options.seed}: all rules were kept"
+        )
         return 1 if verdict.rule else 0
     return _run_many(options.first, options.seeds, options.jobs, go_on=options.go_on)
 
@@ -76,7 +82,11 @@ def _run_many(first: int, seeds: int, jobs: int, *, go_on: bool) -> int:
         for end, verdicts in zip(ends, pool.map(_run_chunk, starts, ends), strict=True):
             broken += verdicts
             rate = (end - first) / (time.monotonic() - began)
-            print(f"\r{end - first} of {seeds} seeds, {len(broken)} broken, {rate:.0f} a second", end="", file=sys.stderr)
+            print(
+                f"\r{end - first} of {seeds} seeds, {len(broken)} broken, {rate:.0f} a second",
+                end="",
+                file=sys.stderr,
+            )
             if broken and not go_on:
                 pool.shutdown(wait=False, cancel_futures=True)
                 break

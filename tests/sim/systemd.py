@@ -65,7 +65,11 @@ class Systemd:
                 return False
             self.read[name] = (self.machine.files[name], self.machine.dropins.get(name, 0))
         unit, lease = self.read[name]
-        if lease and lease not in self.running_leases() and "leases keep nothing from starting" not in self.machine.world.levers:
+        if (
+            lease
+            and lease not in self.running_leases()
+            and "leases keep nothing from starting" not in self.machine.world.levers
+        ):
             self.endings[name] = Ending.START_FAILED
             self.machine.say(f"refuses to start {name}: its lease of {lease} s does not run")
             return False

@@ -10,6 +10,7 @@ from fleetssh.control.loop import INTERVAL_SECONDS, PATIENCE
 from fleetssh.control.reconcile import plan_pass
 from fleetssh.core.health import Patience
 from fleetssh.core.model import TargetState
+from fleetssh.core.sighting import Failure
 from fleetssh.inventory import Host, Inventory
 from fleetssh.store.memory import MemoryStore
 from tests.sim.controller import EPOCH, Computer, Process
@@ -58,7 +59,9 @@ class World:
         for number in range(chance.randint(2, 6)):
             host = f"m{number}"
             rate = 1 + chance.uniform(-0.005, 0.005)
-            self.machines[host] = Machine(self, host, f"{number:x}{chance.getrandbits(124):031x}", f"z{number % 2}", rate)
+            self.machines[host] = Machine(
+                self, host, f"{number:x}{chance.getrandbits(124):031x}", f"z{number % 2}", rate
+            )
             if chance.random() < 0.1:
                 self.machines[host].own.add(chance.choice(self.names))
         self.members = set(self.machines)
@@ -193,7 +196,9 @@ class World:
 
     def _fork(self, ledger: Ledger) -> None:
         """Somebody copies the state to another computer and works with that."""
-        laptop = Computer("laptop", booted_at=self.kernel.now - 1000.0, rate=1 + self.chance.uniform(-0.005, 0.005))
+        laptop = Computer(
+            "laptop", booted_at=self.kernel.now - 1000.0, rate=1 + self.chance.uniform(-0.005, 0.005)
+        )
         self.computers.append(laptop)
         copy = ledger.copied("bob", laptop)
         self.ledgers.append(copy)
@@ -235,22 +240,52 @@ class World:
         if is_obeyed:
             self._check_all(process)
 
+    def _check_once(self) -> None:
+        """No unit is left running twice, whoever knows of it."""
+        homes: dict[str, str] = {}
+        for machine in self.all_machines:
+            for name, copy in sorted(machine.systemd.copies.items()):
+                if name in homes and not copy.unit.requirements.is_global:
+                    self.rules.broken(CONVERGED, f"{name} runs on {homes[name]} and {machine.host}")
+                homes[name] = machine.host
+
     def _check_all(self, process: Process) -> None:
         planned = plan_pass(process.cluster(self.patience))
-        steps = [f"{p.host}: {s.action} {s.unit} ({s.reason})" for w in planned.plan.waves for p in w for s in p.steps]
+        unread = [s.host for s in planned.sightings.values() if getattr(s, "failure", None) is Failure.UNREAD]
+        if unread and len(self.ledgers) > 1:
+            self._check_once()  # a copy knows only a part: it needs 'adopt' or 'state rebuild' to go on
+            return
+        if planned.unreached:
+            self.rules.broken(CONVERGED, f"not reached: {planned.unreached}")
+        steps = [
+            f"{p.host}: {s.action} {s.unit} ({s.reason})"
+            for w in planned.plan.waves
+            for p in w
+            for s in p.steps
+        ]
         if not planned.plan.is_empty:
-            self.rules.broken(CONVERGED, f"there is still something to do: {'; '.join(steps) or planned.plan.layout.moves}")
+            self.rules.broken(
+                CONVERGED, f"there is still something to do: {'; '.join(steps) or planned.plan.layout.moves}"
+            )
         layout, wanted = planned.plan.layout, planned.state.wanted
         for machine in self.all_machines:
             here = {n for n, p in layout.placements.items() if p.machine == machine.id}
             here |= layout.globals_on.get(machine.id, frozenset())
-            expected = {n: wanted[n].unit.digest for n in sorted(here) if wanted[n].target is TargetState.LAUNCHED}
+            expected = {
+                n: wanted[n].unit.digest for n in sorted(here) if wanted[n].target is TargetState.LAUNCHED
+            }
             running = {n: c.unit.digest for n, c in sorted(machine.systemd.copies.items())}
             if expected.keys() != running.keys():
-                self.rules.broken(CONVERGED, f"{machine.host} runs {sorted(running)} and should run {sorted(expected)}")
+                self.rules.broken(
+                    CONVERGED, f"{machine.host} runs {sorted(running)} and should run {sorted(expected)}"
+                )
             if expected != running:
                 self.rules.broken(CONVERGED, f"{machine.host} runs an old text")
         for name, want in sorted(wanted.items()):
             plain = not want.unit.requirements.is_global and "@." not in name
-            if plain and want.target is not TargetState.INACTIVE and name not in layout.placements | dict(layout.unplaced):
+            if (
+                plain
+                and want.target is not TargetState.INACTIVE
+                and name not in layout.placements | dict(layout.unplaced)
+            ):
                 self.rules.broken(CONVERGED, f"{name} is wanted, and nobody knows of it")
