@@ -6,6 +6,7 @@ import os
 import selectors
 import signal
 import socket
+import tempfile
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -114,7 +115,7 @@ class Cron(Controller):
     ) -> None:
         super().__init__()
         self._pause = pause
-        self._server = ForkServer(fleet.folder)
+        self._server = ForkServer(Path(tempfile.mkdtemp(dir=fleet.folder)))
         self._make_pass = make_pass or (lambda _: self._server.run(["reconcile"], fleet.folder, fleet.env))
 
     def __exit__(self, *_: object) -> None:
@@ -125,7 +126,8 @@ class Cron(Controller):
         while not self._end.is_set():
             began = clock.monotonic()
             done = self._make_pass(len(self.turns))
-            self._tell(Turn(began, clock.monotonic(), done.code == 0, done.out, done.err))
+            err = f"{done.err}exit code {done.code}\n" if done.code else done.err
+            self._tell(Turn(began, clock.monotonic(), done.code == 0, done.out, err))
             self._end.wait(self._pause)
 
 

@@ -15,7 +15,7 @@ ORDINARY = ("plain1.service", "plain2.service", "plain3.service")
 LEASED = ("leased1.service", "leased2.service", "leased3.service")
 UNITS = (*ORDINARY, *LEASED)
 
-LEASE = 10
+LEASE = 20
 """Seconds; several passes fit into it."""
 
 

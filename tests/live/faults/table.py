@@ -127,7 +127,7 @@ ROWS = (
         Fate.STAY,
         harm.cut,
         harm.heal,
-        settings={"FLEETSSH_LOST_AFTER_SECONDS": "60"},
+        settings={"FLEETSSH_LOST_AFTER_SECONDS": "60", "FLEETSSH_CONNECT_TIMEOUT": "1"},
         controller=wild_clock,
     ),
 )
