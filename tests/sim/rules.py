@@ -146,13 +146,14 @@ class Rules:
     def thawed(self, machine: Machine) -> None:
         """A machine goes on, and what had elapsed has fired."""
         for name, copy in sorted(machine.systemd.copies.items()):
+            if not copy.lease or copy.active != "active" or copy.unit.requirements.is_global:
+                continue
             for other in self.world.others(machine):
-                if copy.lease and copy.active == "active" and other.runs(name):
-                    if not self.world.is_shared(None, machine):
-                        self.broken(
-                            LEASED_TWICE,
-                            f"{name} runs on after the thaw of {machine.host}, and on {other.host}",
-                        )
+                if other.runs(name) and not self.world.is_shared(None, machine):
+                    self.broken(
+                        LEASED_TWICE,
+                        f"{name} runs on after the thaw of {machine.host}, and on {other.host}",
+                    )
 
     # ------------------------------------------------------------ of a controller
 
@@ -283,6 +284,8 @@ class Rules:
                     )
                 homes[name] = machine.host
                 listed = {entry.name for entry in machine.manifest.entries}
+                # A peer that waits for its lease elsewhere to run out has its place here already.
+                listed |= {n for n, p in done.state.placements.items() if p.machine == machine.id}
                 if any(peer not in listed for peer in needs.machine_of):
                     self.broken(TOGETHER, f"{name} runs on {machine.host} without {needs.machine_of}")
                 for other, beside in sorted(machine.systemd.copies.items()):
