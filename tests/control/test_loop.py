@@ -186,6 +186,7 @@ def stage() -> Stage:
 
 
 def test_passes_begin_at_a_fixed_rate_however_long_they_take(stage: Stage) -> None:
+    """F-211: one at the start, and one an interval."""
     stage.machines.slow = 0.4
     stage.run(9)
     assert stage.machines.times() == [0, 2, 4, 6, 8]
@@ -239,6 +240,7 @@ def test_its_fence_stays_the_same_until_somebody_else_held_the_store(stage: Stag
 
 
 def test_a_fallen_connection_begins_the_next_pass_at_once(stage: Stage) -> None:
+    """F-211: one an event."""
     stage.clock.at(2.9, lambda: stage.machines.down.add("m2"))
     stage.run(5.5)
     first, second, third, fourth = stage.machines.times()
@@ -265,7 +267,7 @@ def test_a_connection_to_who_is_not_visited_any_more_wakes_nobody(stage: Stage) 
 
 
 def test_it_ends_between_passes_within_a_moment(stage: Stage) -> None:
-    """F-028, without the process: tests/live/test_run.py has that."""
+    """F-028 and F-211, without the process: tests/live/test_run.py has that."""
     stage.run(3.03, interval=60.0)
     assert stage.clock.seconds - 3.03 <= POLL_SECONDS + SLACK
     assert stage.diary.passes == 1
