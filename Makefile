@@ -10,7 +10,7 @@ LAB_PACKAGES := systemd-container mmdebstrap iproute2 nftables openssh-client da
 # Tests drive completion in these shells, and have the Vagrantfile checked.
 TEST_PACKAGES := fish zsh vagrant vagrant-libvirt tcsh
 
-.PHONY: demo test lint docs bench clean setup system
+.PHONY: demo test lint docs bench failover watching faults clean setup system
 
 demo: setup system  ## three real systemd machines, fleet's tutorial on them, a failover; all taken down again
 	@scripts/demo $(BIN)/fleetssh
@@ -30,6 +30,15 @@ docs: setup  ## docs/cli.md, from the program itself
 
 bench: setup system $(PEERS)/.ready  ## every figure beside a floor, fleet, ansible and pyinfra (root needed)
 	$(BIN)/python -m bench
+
+failover: setup system  ## power cuts under 'fleetssh run': until units run elsewhere (root needed; some minutes)
+	$(BIN)/python -m bench failover
+
+watching: setup system  ## 'fleetssh run' over 40 machines for ten minutes: what it costs, and what grows (root needed)
+	$(BIN)/python -m bench watching
+
+faults: setup system  ## the table of faults of docs/operations.md, on real machines (root needed; some minutes)
+	$(BIN)/python -m bench faults
 
 setup: $(VENV)/.ready
 

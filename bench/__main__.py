@@ -9,12 +9,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import commandline, passes, peers, placement, units
-from bench.table import Row, print_table, tell
+from bench import commandline, failover, faults, passes, peers, placement, units, watching
+from bench.table import Row, print_lines, print_table, tell
 from fleetssh.lab import Lab
 from fleetssh.lab.image import MORE_PACKAGES
 
 PEERS_SIZE, UNITS_SIZE = 40, 3
+
+SHORT = ("placement", "commandline", "units", "passes", "peers")
+LONG = ("failover", "watching", "faults")
+"""These take minutes, and are measured only when they are named. The first two take a number: trials, and
+seconds; the last one a part of the names of its rows."""
 
 
 @contextmanager
@@ -28,7 +33,7 @@ def machines(size: int, folder: Path) -> Iterator[Lab]:
         lab.down()
 
 
-def measure(chosen: set[str], folder: Path) -> Iterator[Row]:
+def measure(chosen: dict[str, str], folder: Path) -> Iterator[Row]:
     if "placement" in chosen:
         yield from placement.rows()
     if "commandline" in chosen:
@@ -46,20 +51,33 @@ def measure(chosen: set[str], folder: Path) -> Iterator[Row]:
         with machines(size, folder) as lab:
             for part in parts:
                 yield from part(lab, folder)
+    if "failover" in chosen:
+        with machines(failover.MACHINES, folder) as lab:
+            yield from failover.rows(lab, folder, int(chosen["failover"] or failover.TRIALS))
+    if "watching" in chosen:
+        with machines(watching.MACHINES, folder) as lab:
+            yield from watching.rows(lab, folder, float(chosen["watching"] or watching.SECONDS))
+
+
+def choose(words: list[str]) -> dict[str, str]:
+    """``failover=5`` as what to measure, and how much of it."""
+    chosen = {name: given for name, _, given in (word.partition("=") for word in words)}
+    if unknown := chosen.keys() - {*SHORT, *LONG}:
+        sys.exit(f"there is no {', '.join(sorted(unknown))}: {', '.join((*SHORT, *LONG))}")
+    return chosen or dict.fromkeys(SHORT, "")
 
 
 def main() -> None:
-    known = ["placement", "commandline", "units", "passes", "peers"]
-    chosen = set(sys.argv[1:]) or set(known)
-    if unknown := chosen.difference(known):
-        sys.exit(f"there is no {', '.join(sorted(unknown))}: {', '.join(known)}")
-    if os.geteuid() != 0 and chosen - {"placement", "commandline"}:
+    chosen = choose(sys.argv[1:])
+    if os.geteuid() != 0 and chosen.keys() - {"placement", "commandline"}:
         sys.exit("needs root: the lab makes real machines")
     if "peers" in chosen:
         os.environ.setdefault(MORE_PACKAGES, "python3")  # ansible needs it on every machine
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
-        rows = list(measure(chosen, Path(folder)))
-    print_table(rows)
+        if rows := list(measure(chosen, Path(folder))):
+            print_table(rows)
+        if "faults" in chosen:
+            print_lines(list(faults.lines(Path(folder), chosen["faults"])))
 
 
 main()

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +12,8 @@ from pathlib import Path
 
 from bench.table import Row, tell
 from fleetssh.lab import Lab
+from tests.live.conftest import Fleet, wait_for
+from tests.live.faults.controller import Loop
 from tests.live.faults.witness import Witness
 
 TRIALS = 20
@@ -54,88 +51,52 @@ class Trial:
         )
 
 
-class User:
-    """Somebody with an inventory, a state file and thirty units."""
-
-    def __init__(self, lab: Lab, folder: Path) -> None:
-        self.folder = folder
-        kept = {name: text for name, text in os.environ.items() if not name.startswith("FLEETSSH_")}
-        self.env = {
-            **kept,
-            "FLEETSSH_INVENTORY": str(lab.inventory_path),
-            "FLEETSSH_STATE": str(folder / "failover.db"),
-        }
-
-    def run(self, *words: str, code: int | None = 0) -> str:
-        """What a command prints; an error when its exit code is not ``code`` (``None``: any)."""
-        command = [sys.executable, "-m", "fleetssh", *words]
-        done = subprocess.run(
-            command, cwd=self.folder, env=self.env, capture_output=True, text=True, check=False
-        )
-        assert code in (None, done.returncode), f"{words}: {done.stdout}{done.stderr}"
-        return done.stdout
-
-    @contextlib.contextmanager
-    def watching(self, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-        """``fleetssh run`` in the background, what it says in ``log``."""
-        with log.open("ab") as said:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "fleetssh", "run"],
-                cwd=self.folder,
-                env=self.env,
-                stdout=said,
-                stderr=said,
-            )
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
+def user(lab: Lab, folder: Path) -> Fleet:
+    """Somebody with an inventory, a state file, and every setting at its default."""
+    found = Fleet(lab, folder, folder)
+    for name in [name for name in found.env if name.startswith(("FLEETSSH_LOST", "FLEETSSH_CONNECT"))]:
+        del found.env[name]
+    return found
 
 
-def wait(condition: object, what: str) -> None:
-    """Until ``condition()``; an error when it does not come."""
-    assert callable(condition)
-    deadline = time.monotonic() + GIVE_UP
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {GIVE_UP:.0f} s for {what}"
-        time.sleep(0.02)
-
-
-def trial(lab: Lab, user: User, witness: Witness, chance: random.Random) -> Trial:
+def trial(fleet: Fleet, witness: Witness, chance: random.Random) -> Trial:
     """One power cut, at a random moment of the loop; afterwards all is as before."""
-    user.run("start", *NAMES)
-    wait(lambda: all(len(homes) == 1 for homes in witness.homes().values()), "all units to run")
+    fleet.run("start", *NAMES)
+    wait_for(lambda: all(len(homes) == 1 for homes in witness.homes().values()), GIVE_UP, "all units to run")
     before = {unit: homes[0] for unit, homes in witness.homes().items()}
     victim = chance.choice(sorted(set(before.values())))
     moved = [unit for unit, home in before.items() if home == victim]
     assert len(moved) == UNITS // MACHINES, before
     time.sleep(2 + chance.uniform(0, 2))
     cut, cut_at = time.monotonic(), time.time()
-    lab.kill(victim)
-    wait(lambda: all(set(witness.homes()[unit]) - {victim} for unit in moved), "units to run elsewhere")
+    fleet.lab.kill(victim)
+    wait_for(
+        lambda: all(set(witness.homes()[unit]) - {victim} for unit in moved),
+        GIVE_UP,
+        "units to run elsewhere",
+    )
     began = sorted(
         life.began - cut
         for life in witness.testify(since=cut).lives
         if life.unit in moved and life.began > cut
     )
-    said = judged(user, victim, cut_at)
-    lab.boot(victim)
-    wait(lambda: victim in answering(user), "the machine to be up again")
-    user.run("unload", *NAMES)
+    said = judged(fleet, victim, cut_at)
+    fleet.lab.boot(victim)
+    wait_for(lambda: victim in answering(fleet), GIVE_UP, "the machine to be up again")
+    fleet.run("unload", *NAMES)
     return Trial(victim, said.get("doubtful"), said.get("lost"), began[0], began[-1])
 
 
-def answering(user: User) -> list[str]:
+def answering(fleet: Fleet) -> list[str]:
     """The hosts that a listing finds up."""
-    found = json.loads(user.run("list-machines", "-o", "json", code=None))
+    found = json.loads(fleet.run("list-machines", "-o", "json", code=None).out)
     return [machine["host"] for machine in found if machine["health"] == "up"]
 
 
-def judged(user: User, victim: str, since: float) -> dict[str, float]:
+def judged(fleet: Fleet, victim: str, since: float) -> dict[str, float]:
     """When the machine was first said to be doubtful and lost, in seconds after the power cut."""
     found: dict[str, float] = {}
-    for event in json.loads(user.run("events", "--machine", victim, "--kind", "health", "-o", "json")):
+    for event in json.loads(fleet.run("events", "--machine", victim, "--kind", "health", "-o", "json").out):
         at = datetime.fromisoformat(event["time"]).timestamp() - since
         for word in ("doubtful", "lost"):
             if at > 0 and word in json.dumps(event):
@@ -145,13 +106,13 @@ def judged(user: User, victim: str, since: float) -> dict[str, float]:
 
 def trials(lab: Lab, folder: Path, number: int) -> list[Trial]:
     """All of them, told one by one."""
-    user, chance = User(lab, folder), random.Random(number)
+    fleet, chance = user(lab, folder), random.Random(number)
     for name in NAMES:
-        (folder / name).write_text("[Service]\nExecStart=/bin/sleep infinity\n")
+        fleet.unit(name, "[Service]\nExecStart=/bin/sleep infinity\n")
     done = []
-    with user.watching(folder / "run.log"), Witness(lab, NAMES) as witness:
+    with Loop(fleet), Witness(lab, NAMES) as witness:
         for count in range(number):
-            done.append(trial(lab, user, witness, chance))
+            done.append(trial(fleet, witness, chance))
             tell(f"{count + 1}: {done[-1]}")
     return done
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 RUNS = 5
@@ -78,6 +78,11 @@ def print_table(rows: Iterable[Row]) -> None:
                 row.note,
             )
         )
+    print_lines(lines)
+
+
+def print_lines(lines: Sequence[Sequence[str]]) -> None:
+    """Cells in Markdown; the first line is the head."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for number, line in enumerate(lines):
         print("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |")

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from fleetssh import clock
 from tests.live.conftest import Fleet
@@ -48,7 +49,7 @@ class Controller(ABC):
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="controller", daemon=True)
 
-    def __enter__(self) -> Controller:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
