@@ -10,7 +10,6 @@ from fleetssh.cli.output import note, say
 from fleetssh.cli.replacing import changed_line
 from fleetssh.cli.standing import is_refused, lingering, occupied_line, problem
 from fleetssh.cli.telling import alarm_lines, done_lines, touched_units, trouble_lines, unreached_lines
-from fleetssh.cli.troubles import is_fenced
 from fleetssh.control.commands import Change
 from fleetssh.control.result import Pass
 from fleetssh.control.waiting import PATIENT, reports_of
@@ -178,7 +177,7 @@ class Account:
         self.notes += alarm_lines(done)
         if done.survey.alarm:
             self.codes.append(Exit.MACHINE)
-        if any(self.codes) and is_fenced(done):
+        if any(self.codes) and done.is_fenced:
             # Whatever else is wrong is for the controller that the machines obey.
             self.codes = [Exit.REFUSED]
 

@@ -17,7 +17,7 @@ from fleetssh.cli.render import plural
 from fleetssh.cli.session import HOLD_SECONDS, Session
 from fleetssh.cli.standing import problem
 from fleetssh.cli.telling import alarm_lines, done_lines, refusal_lines, unreached_lines, work_lines
-from fleetssh.cli.troubles import is_fenced, troubles_of
+from fleetssh.cli.troubles import troubles_of
 from fleetssh.control.reconcile import plan_pass, run_pass
 from fleetssh.control.result import Pass
 from fleetssh.control.waiting import reports_of
@@ -81,7 +81,7 @@ def plan(session: Session, output: Format, exit_code: bool) -> Exit:
         note(*told)
     if not lines:
         note("nothing to do")
-    if is_fenced(planned):
+    if planned.is_fenced:
         return Exit.REFUSED
     if exit_code and lines:
         return Exit.PENDING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,10 +14,12 @@ from fleetssh.control.waiting import reports_of
 from fleetssh.core.health import health_of
 from fleetssh.core.model import TargetState
 from fleetssh.core.report import Verdict
-from fleetssh.core.sighting import Failure
 
 PASSING = frozenset({Verdict.STARTING, Verdict.UNKNOWN})
 """Not told of single units: a start that goes on is no trouble, and silence is told of its machine."""
+
+COUNTED = re.compile(r"\b\d+ s\b")
+"""Seconds that a remark counts down."""
 
 MACHINE, UNIT = "machine", "unit"
 
@@ -37,25 +40,22 @@ def troubles_of(done: Pass) -> tuple[list[Trouble], Exit]:
     told = {trouble.key[1] for trouble in units}
     steps = [Trouble(("step", line), (line,)) for line in trouble_lines(done, told)]
     alarms = [Trouble(("alarm", line), (line,)) for line in alarm_lines(done)]
-    remarks = [Trouble(("remark", text), (text,)) for text in done.plan.remarks]
+    remarks = [Trouble(("remark", COUNTED.sub("", text)), (text,)) for text in done.plan.remarks]
     found = [*remarks, *_machines(done), *units, *steps, *alarms]
-    if is_fenced(done):
+    if done.is_fenced:
         # Whatever else is wrong is for the controller that the machines obey.
         return found, Exit.REFUSED
     codes = [code, *(Exit.UNIT for _ in steps), *(Exit.MACHINE for _ in (*done.unreached, *alarms))]
     return found, combine(codes)
 
 
-def is_fenced(done: Pass) -> bool:
-    """Whether a machine refused the pass because it obeys another controller."""
-    return any(sighting.failure is Failure.FENCED for sighting in done.unreached)
-
-
 def _machines(done: Pass) -> Iterator[Trouble]:
     for sighting in done.unreached:
         host, record = sighting.host, done.records.get(sighting.host)
         lines = unreached_lines({host: sighting}, done.survey.machines, done.records)
-        yield Trouble((MACHINE, host, sighting.failure, health_of(record) if record else ""), tuple(lines))
+        # A cable that is cut is told by timeouts and by missing routes in turn.
+        failure = "silence" if sighting.failure.is_silence else sighting.failure
+        yield Trouble((MACHINE, host, failure, health_of(record) if record else ""), tuple(lines))
 
 
 def _units(done: Pass) -> tuple[list[Trouble], Exit]:

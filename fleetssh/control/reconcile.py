@@ -14,7 +14,7 @@ from fleetssh.core.checking import check
 from fleetssh.core.doubt import expecting, is_done_with
 from fleetssh.core.errors import FleetError, StoreConflict
 from fleetssh.core.health import judge
-from fleetssh.core.model import MachinePlan, MachineRecord, Step
+from fleetssh.core.model import MachinePlan, MachineRecord, Plan, Step
 from fleetssh.core.outcomes import done_steps
 from fleetssh.core.placement import place
 from fleetssh.core.planning import leaving_units, make_plan, withhold
@@ -43,7 +43,14 @@ def plan_pass(cluster: Cluster, retry: frozenset[str] = frozenset(), *, fence: i
             "the plan contradicts itself, nothing was touched:\n  " + "\n  ".join(findings),
             hint="this is a defect of fleetssh: please report it with the output of 'fleetssh plan'",
         )
-    return Pass(state, seen, plan, seen.sightings, seen.records)
+    planned = Pass(state, seen, plan, seen.sightings, seen.records)
+    return replace(planned, plan=at_rest(plan)) if planned.is_fenced else planned
+
+
+def at_rest(plan: Plan) -> Plan:
+    """The plan of a controller that a machine refused because it obeys another one: nothing at all. A machine
+    that was booted a moment ago would obey anybody, and run what the other one has running elsewhere."""
+    return replace(plan, layout=replace(plan.layout, moves=()), waves=())
 
 
 def run_pass(

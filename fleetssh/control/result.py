@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fleetssh.control.survey import Survey
 from fleetssh.core.model import MachineRecord, Plan, State, Step
-from fleetssh.core.sighting import Outcome, Sighting, Unreached
+from fleetssh.core.sighting import Failure, Outcome, Sighting, Unreached
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +34,8 @@ class Pass:
     def unreached(self) -> list[Unreached]:
         """The hosts whose newest look failed, sorted by name."""
         return [s for _, s in sorted(self.sightings.items()) if isinstance(s, Unreached)]
+
+    @property
+    def is_fenced(self) -> bool:
+        """Whether a machine refused the pass because it obeys another controller."""
+        return any(sighting.failure is Failure.FENCED for sighting in self.unreached)

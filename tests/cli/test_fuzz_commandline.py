@@ -20,8 +20,8 @@ from fleetssh.cli.flags import Flag
 from fleetssh.cli.main import ENTRIES, main
 from tests.fuzzing import EXAMPLES
 
-VERBS = sorted(set(ENTRIES) - {"lab"})
-"""The lab would make machines."""
+VERBS = sorted(set(ENTRIES) - {"lab", "run"})
+"""The lab would make machines, and the loop would go on."""
 
 LASTING = {"--follow", "-f", "--f", "--wait", "--watch"}
 """Flags of what goes on until it is interrupted."""
