@@ -73,7 +73,8 @@ make_lease() {{
 
 # Before the units are told of them: whatever reloads systemd in between finds them running.
 begin_leases() {{
-  [ -z "$unread" ] || {{ run reload systemctl daemon-reload; unread=; }}
+  # Not told as the act's own reload, which is yet to come
+  [ -z "$unread" ] || {{ systemctl daemon-reload; unread=; }}
   in_time || {{ trouble late "it took too long to begin a lease; the next pass goes on"; return 1; }}
   timers=
   for lease in $leases; do

@@ -29,6 +29,8 @@ RESET = """
 ours=$(ls /run/fleet/units 2>/dev/null)
 [ -z "$ours" ] || timeout 5 systemctl stop -- $ours || systemctl kill -s KILL -- $ours
 for f in $ours; do rm -f "/run/systemd/system/$f"; done
+systemctl stop 'fleetssh-lease-*.timer' 'fleetssh-lease-*.service' 'fleetssh-lease-*.target'
+rm -rf /run/systemd/system/fleetssh-lease-* /run/systemd/system/*.d/50-fleetssh-lease.conf
 chattr -i /run/fleet 2>/dev/null
 mountpoint -q /run/fleet && umount /run/fleet
 rm -rf /run/fleet /etc/fleet
