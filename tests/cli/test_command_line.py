@@ -12,6 +12,10 @@ from fleetssh.cli.examples import EXAMPLES
 from fleetssh.cli.flags import GONE, Flag, spell_flags
 from fleetssh.cli.main import ENTRIES, SECTIONS, program
 from fleetssh.cli.session import Session, Settings
+from fleetssh.cli.state import state
+
+GROUPS = ("lab", "state")
+"""Commands with commands of their own."""
 
 OPTIONS = [
     Flag(["-f", "--f", "--follow", "follow"]),
@@ -59,7 +63,7 @@ def test_version_by_any_name(fleetssh, argv):
     ("word", "advice"),
     [
         ("list-unit", "did you mean list-units or list-unit-files?"),
-        ("st", "did you mean start or stop or status?"),
+        ("st", "did you mean start or stop or status or state?"),
         ("jurnal", "did you mean journal?"),
         ("nosuchcommand", "'fleetssh help' lists the commands"),
         ("fd-forward", "there is no fleet daemon to talk to: machines are reached over SSH directly"),
@@ -83,7 +87,7 @@ def test_no_arguments_and_help_show_every_verb(fleetssh):
     assert set(ENTRIES) <= listed
 
 
-@pytest.mark.parametrize("verb", [verb for verb in ENTRIES if verb != "lab"])
+@pytest.mark.parametrize("verb", [verb for verb in ENTRIES if verb not in GROUPS])
 def test_every_verb_explains_itself_and_the_global_flags(fleetssh, verb):
     ran = fleetssh(verb, "--help")
     assert ran.code == 0
@@ -117,7 +121,14 @@ def test_the_examples_of_the_help_can_be_typed(line):
 
 
 def test_only_commands_have_examples():
-    assert set(EXAMPLES) <= {"fleetssh", *ENTRIES}
+    assert set(EXAMPLES) <= {"fleetssh", *ENTRIES, *(f"state {name}" for name in state.commands)}
+    assert set(EXAMPLES) >= {f"state {name}" for name in state.commands}
+
+
+def test_examples_of_a_command_of_a_command_are_in_its_help(fleetssh):
+    ran = fleetssh("state", "rebuild", "--help")
+    assert "fleetssh state rebuild --dry-run" in ran.out
+    assert "Global options:" in ran.out
 
 
 def test_a_verb_stands_in_one_section_only():
