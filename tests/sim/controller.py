@@ -81,6 +81,8 @@ class SimStore:
         self._process.point()
         state = self._real.load()
         self._process.revision = state.revision
+        if self._process.is_holding:
+            self._process.ledger.begins_pass(self._process.pass_began)
         return state
 
     def commit(self, state: State, events: Iterable[Event] = ()) -> State:
@@ -134,7 +136,10 @@ class SimStore:
                 with self._real.hold(who, doing, 0) as fence:
                     process.say(f"holds the store, fence {fence}")
                     process.begins_pass(fence)
-                    yield fence
+                    try:
+                        yield fence
+                    finally:
+                        process.is_holding = False
                 return
             except StoreHeld:
                 if process.world.kernel.now - began >= wait_seconds:
@@ -168,6 +173,7 @@ class Process:
     pass_began: float = 0.0
     revision: int = 0
     has_passed: bool = False
+    is_holding: bool = False
     effects: int = 0
     members: frozenset[str] = frozenset()
 
@@ -212,7 +218,7 @@ class Process:
     def begins_pass(self, fence: int) -> None:
         """The store is held: what follows is one pass or more."""
         self.fence, self.pass_began, self.has_passed = fence, self.world.kernel.now, False
-        self.ledger.begins_pass(self.pass_began)
+        self.is_holding = True
 
     def cluster(self, patience: Patience) -> Cluster:
         """What the real control code works with."""

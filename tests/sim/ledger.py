@@ -97,6 +97,11 @@ class Ledger:
         if not isinstance(sighting, Unreached):
             self.lost.pop(host, None)
 
+    def hears(self, host: str) -> bool:
+        """Whether a machine answered in the pass under way, be it that it obeys somebody else."""
+        seen = self.sightings.get(host)
+        return isinstance(seen, Reached) or (seen is not None and seen.failure is Failure.FENCED)
+
     def given_up(self) -> frozenset[str]:
         """The machines that are lost by this state."""
         return frozenset(self.lost)

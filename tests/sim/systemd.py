@@ -11,6 +11,7 @@ from fleetssh.core.sighting import Ending
 from fleetssh.wire.leases import LATE_SECONDS
 
 if TYPE_CHECKING:
+    from tests.sim.ledger import Ledger
     from tests.sim.machine import Machine
     from tests.sim.network import Sent
 
@@ -20,10 +21,11 @@ STOP_SECONDS = 0.05
 
 @dataclass(slots=True)
 class Copy:
-    """One unit as it runs on one machine: the text it was started with, and its lease."""
+    """One unit as it runs on one machine: the text it was started with, its lease, and whose visit did it."""
 
     unit: Unit
     lease: int
+    ledger: Ledger
     active: str = "active"
 
 
@@ -73,7 +75,7 @@ class Systemd:
             self.endings[name] = Ending.START_FAILED
             self.machine.say(f"refuses to start {name}: its lease of {lease} s does not run")
             return False
-        self.copies[name] = Copy(unit, lease)
+        self.copies[name] = Copy(unit, lease, sent.process.ledger)
         self.endings.pop(name, None)
         self.machine.say(f"starts {name}" + (f", lease {lease} s" if lease else ""))
         self.machine.rules.started(self.machine, name, sent)
