@@ -182,7 +182,9 @@ def _meta(connection: sqlite3.Connection) -> dict[str, Any]:
 
 
 def _require_other(path: Path, other: Path) -> None:
-    if other.exists() and path.exists() and other.samefile(path):
+    with explained(other):
+        same = other.exists() and path.exists() and other.samefile(path)
+    if same:
         raise StoreError(f"{other} is the state file itself", "name another file")
 
 
