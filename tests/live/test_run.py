@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.conftest import Fleet, wait_for
-from tests.live.outside import edit_inventory, main_pid, service, traces
+from tests.live.outside import edit_inventory, main_pid, pinned, service, traces
 
 OWN = ("FLEETSSH_LOST_AFTER_LOOKS", "FLEETSSH_LOST_AFTER_SECONDS", "FLEETSSH_CONNECT_TIMEOUT")
 """Settings of which the loop has defaults of its own."""
@@ -133,8 +133,7 @@ def running_elsewhere(fleet: Fleet, unit: str, machine: str) -> list[str]:
 @pytest.fixture
 def web(fleet: Fleet) -> Fleet:
     """web.service, which only m1 can run."""
-    edit_inventory(fleet, lambda _, hosts: hosts["m1"].update(fleet_metadata={"disk": "ssd"}))
-    fleet.unit("web.service", service(fleet=["MachineMetadata=disk=ssd"]))
+    fleet.unit("web.service", pinned("m1"))
     fleet.run("start", "web")
     return fleet
 
@@ -224,6 +223,7 @@ def test_it_goes_on_through_an_outage_of_its_state_and_can_be_ended_in_it(web: F
 
 def test_told_to_it_reads_the_inventory_again_and_loses_nothing(web: Fleet) -> None:
     """F-027, beside a file that changes by itself."""
+    edit_inventory(web, lambda *_: None)
     path = Path(web.env["FLEETSSH_INVENTORY"])
     good = path.read_text()
     with watching(web) as watcher:
