@@ -68,10 +68,10 @@ def verify(units: tuple[str, ...]) -> Exit:
 
 def _verify(argument: str) -> Exit:
     path = Path(with_suffix(argument))
-    if path.exists() and not path.is_file():
-        note(f"{path}: it is a folder" if path.is_dir() else f"{path}: it is no ordinary file")
-        return Exit.ERROR
     try:
+        if path.exists() and not path.is_file():
+            note(f"{path}: it is a folder" if path.is_dir() else f"{path}: it is no ordinary file")
+            return Exit.ERROR
         with path.open("rb") as file:
             text = file.read(MAX_UNIT_BYTES + 1)
         if len(text) > MAX_UNIT_BYTES:
