@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from fleetssh.clock import Uptime
@@ -75,6 +75,7 @@ class SimStore:
 
     def __init__(self, process: Process, real: Store) -> None:
         self._process, self._real = process, real
+        self._late: State | None = None
 
     def load(self) -> State:
         """See Store.load."""
@@ -90,6 +91,9 @@ class SimStore:
         process = self._process
         process.point("commits")
         before = self._real.load()
+        if process.is_holding and "schedules are written after acting" in process.world.levers:
+            self._late = replace(state, revision=state.revision)
+            return replace(state, revision=state.revision + 1)
         after = self._real.commit(state, events)
         process.world.rules.commits(process, before, after)
         process.point()
@@ -109,10 +113,12 @@ class SimStore:
         """See Store.remember."""
         process = self._process
         process.point("remembers")
-        if "nothing is remembered before it is done" not in process.world.levers or process.has_passed:
-            machines = list(machines)
-            self._real.remember(machines, forgotten, events)
-            process.ledger.remembers(machines)
+        machines = list(machines)
+        self._real.remember(machines, forgotten, events)
+        process.ledger.remembers(machines)
+        if self._late is not None and forgotten != ():
+            late, self._late = self._late, None
+            self._real.commit(late)
         process.point()
 
     def record(self, events: Iterable[Event]) -> None:

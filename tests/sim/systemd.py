@@ -134,7 +134,7 @@ class Systemd:
 
     def _watch(self, seconds: int, lease: Lease) -> None:
         """Looks at the deadline when it should have passed, and again if it was put off meanwhile."""
-        if lease.is_watched:
+        if lease.is_watched or "leases never run out" in self.machine.world.levers:
             return
         lease.is_watched = True
 
