@@ -194,9 +194,12 @@ def _split(location: str) -> tuple[str, str]:
 
 def _path(text: str, environ: Mapping[str, str]) -> Path:
     # The shell leaves the tilde alone in sqlite:~/x and in systemd's Environment=.
-    if text.startswith("~/"):
-        return _home(environ) / text[2:]
-    return Path(text).absolute()
+    path = _home(environ) / text[2:] if text.startswith("~/") else Path(text).absolute()
+    try:
+        path.exists()
+    except OSError as error:  # pathlib lets no path be asked about whose names are too long
+        raise StoreError(f"the state file {path} cannot be used: {error.strerror}") from error
+    return path
 
 
 def _default_path(cluster: str, environ: Mapping[str, str]) -> Path:

@@ -105,3 +105,8 @@ def test_whether_a_store_is_there_is_asked_without_making_one(tmp_path):
     assert store_exists(None, "default", environ)
     with pytest.raises(UsageError):
         store_exists(None, "../other", environ)
+
+
+def test_a_name_that_no_file_can_have_is_told_in_words() -> None:
+    with pytest.raises(StoreError, match="File name too long"):
+        store_exists(f"/tmp/{'a' * 300}", "default", {})
