@@ -160,10 +160,10 @@ def _if_ours(sighting: Sighting, state: State, claim: Claim | None) -> Sighting:
     if owner != state.cluster and any(
         entry.target is not TargetState.INACTIVE for entry in sighting.manifest.entries
     ):
+        whose = f"{holder.who}'s cluster" if holder and holder.cluster == owner else "cluster"
         text = (
-            f"it runs units of cluster {owner[:8]}..., this is {state.cluster[:8]}...; if that state was "
-            "lost, 'fleetssh state rebuild' (with no state file) makes it anew from the machines, and "
-            "'fleetssh adopt' takes them over into this one"
+            f"it runs units of {whose} {owner[:8]}..., this is {state.cluster[:8]}...; "
+            "'fleetssh adopt' takes it over, 'fleetssh state rebuild' makes a lost state anew"
         )
         return Unreached(sighting.host, Failure.FOREIGN, text, sighting.seen_at, sent=True)
     if holder and holder.cluster == state.cluster and _is_worse(claim, state, holder):
