@@ -55,7 +55,7 @@ def run(session: Session, interval: float, believe_silence: bool) -> Exit:
     watch = Watch(Notifier(session.environ), session.environ, debug=session.settings.debug)
     path = session.inventory_path()
     source = Source(session.read_inventory, lambda: fingerprint(path))
-    loop = Loop(cluster, source, orders, watch, session.doing, interval)
+    loop = Loop(cluster, source, orders, watch, session.doing, interval, session.reopen_store)
     _listen(orders)
     watch.started(cluster.inventory, interval)
     loop.run()

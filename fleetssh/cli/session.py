@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fleetssh.core.errors import CommandError, InventoryError, UsageError
+from fleetssh.core.errors import CommandError, InventoryError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from fleetssh.control.cluster import Cluster
@@ -100,6 +100,18 @@ class Session:
         from fleetssh.store import open_store
 
         return open_store(self.settings.state, self.settings.cluster, self.environ)
+
+    def reopen_store(self) -> Store:
+        """The cluster's state as its file is now, instead of the open one. Raises StoreError, also when there
+        is no file: none is made."""
+        from fleetssh.store import open_store
+
+        if not self.has_store():
+            raise StoreError(f"there is no state file {self.state_path()}")
+        store = open_store(self.settings.state, self.settings.cluster, self.environ)
+        before, self.__dict__["store"] = self.store, store
+        before.close()
+        return store
 
     def state_path(self) -> Path:
         """The file that the cluster's state is in, or would be in. Raises StoreError when it is in no file."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from fleetssh.control.cluster import Cluster
 from fleetssh.control.reconcile import run_pass
 from fleetssh.control.result import Pass
-from fleetssh.core.errors import FleetError
+from fleetssh.core.errors import FleetError, StoreError, StoreHeld
 from fleetssh.core.health import Patience
 from fleetssh.inventory import Inventory
+from fleetssh.store import Store
 
 INTERVAL_SECONDS = 2.0
 """From the beginning of one pass to that of the next: a look costs a machine 15 ms."""
@@ -110,7 +112,8 @@ class Source:
 
 class Loop:
     """Passes over one cluster, never two at a time. The store is held for each pass only, so that commands
-    get their turn between passes. ``doing`` tells them what holds it."""
+    get their turn between passes. ``doing`` tells them what holds it. A state that cannot be used is opened
+    anew with ``reopen``, which raises FleetError where there is none: its file may have been replaced."""
 
     def __init__(
         self,
@@ -120,6 +123,7 @@ class Loop:
         listener: Listener,
         doing: str,
         interval_seconds: float = INTERVAL_SECONDS,
+        reopen: Callable[[], Store] | None = None,
     ) -> None:
         self._cluster = cluster
         self._source = source
@@ -127,6 +131,7 @@ class Loop:
         self._listener = listener
         self._doing = doing
         self._interval = interval_seconds
+        self._reopen = reopen
         self._hosts: frozenset[str] = frozenset()  # visited by the last pass
         self._woke: frozenset[str] = frozenset()  # whose fallen connections began it
         self._defects = 0
@@ -153,6 +158,8 @@ class Loop:
             self._listener.passed(done)
         except FleetError as error:
             self._listener.failed(error)
+            if isinstance(error, StoreError) and not isinstance(error, StoreHeld):
+                self._reopen_store()
             return False
         except Exception as error:
             self._defects += 1
@@ -162,6 +169,11 @@ class Loop:
             return False
         self._defects = 0
         return True
+
+    def _reopen_store(self) -> None:
+        if self._reopen is not None:
+            with suppress(FleetError):  # the next pass tells what is wrong
+                self._cluster = replace(self._cluster, store=self._reopen())
 
     def _wait(self, earliest: float, due: float) -> None:
         """Until it is time for the next pass: not before ``earliest``, and then when it is ``due``, when a

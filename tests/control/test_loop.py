@@ -151,6 +151,7 @@ class Stage:
         self.diary = Diary(self.clock)
         self.files: object = inventory("m1", "m2")
         self.version = 0
+        self.reopen: Callable[[], MemoryStore] | None = None
 
     def read(self) -> Inventory:
         if isinstance(self.files, Inventory):
@@ -171,7 +172,7 @@ class Stage:
             first, store, carrier, "ops@here (fleetssh run)", PATIENCE, forks=1, clock=self.clock
         )
         source = Source(self.read, lambda: self.version)
-        Loop(cluster, source, self.orders, self.diary, "fleetssh run", interval).run()
+        Loop(cluster, source, self.orders, self.diary, "fleetssh run", interval, self.reopen).run()
 
     def end(self) -> None:
         self.orders.end = True
@@ -284,17 +285,23 @@ def test_it_ends_after_the_pass_under_way(stage: Stage) -> None:
 def test_it_ends_while_the_store_cannot_be_used(stage: Stage) -> None:
     """F-029, without the process."""
 
+    stage.store = broken_store(stage)
+    stage.run(7)
+    assert set(stage.diary.said()) == {"failed the disk is gone"}
+    assert stage.clock.seconds - 7 <= POLL_SECONDS + SLACK
+    assert not stage.machines.visits
+
+
+def broken_store(stage: Stage) -> MemoryStore:
+    """A state that cannot be used."""
+
     class Outage(MemoryStore):
         @contextmanager
         def hold(self, who: str, doing: str, wait_seconds: float) -> Iterator[int]:
             raise StoreError("the disk is gone")
             yield 0
 
-    stage.store = Outage(now=stage.clock.now)
-    stage.run(7)
-    assert set(stage.diary.said()) == {"failed the disk is gone"}
-    assert stage.clock.seconds - 7 <= POLL_SECONDS + SLACK
-    assert not stage.machines.visits
+    return Outage(now=stage.clock.now)
 
 
 # ---------------------------------------------------------------- inventories
@@ -347,6 +354,24 @@ def test_a_pass_that_fails_is_told_and_tried_again_after_a_pause(stage: Stage) -
     assert failures
     assert all(b - a >= RETRY_SECONDS - SLACK for a, b in itertools.pairwise(failures))
     assert 2 <= stage.machines.times()[0] <= 2 + RETRY_SECONDS + HOLD_SECONDS + POLL_SECONDS
+
+
+def test_a_state_that_cannot_be_used_is_opened_anew(stage: Stage) -> None:
+    """Its file may have been replaced: by a backup, or by one that was made anew from the machines."""
+    stage.store, new = broken_store(stage), stage.store
+    asked: list[float] = []
+
+    def reopen() -> MemoryStore:
+        asked.append(stage.clock.seconds)
+        if len(asked) == 1:
+            raise StoreError("there is no state file yet")
+        return new
+
+    stage.reopen = reopen
+    stage.run(9)
+    assert stage.diary.said() == ["failed the disk is gone"] * 2
+    assert len(asked) == 2
+    assert stage.machines.times() == [4, 6, 8]
 
 
 def test_a_defect_is_told_and_survived(stage: Stage) -> None:

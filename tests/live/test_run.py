@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -205,20 +204,34 @@ def has_given_back(pid: int, number: int) -> bool:
 
 def test_it_goes_on_through_an_outage_of_its_state_and_can_be_ended_in_it(web: Fleet) -> None:
     """F-029."""
-    with watching(web) as watcher, closing(sqlite3.connect(web.folder / "state.db")) as other:
-        for is_last in (False, True):
-            other.execute("BEGIN EXCLUSIVE")
-            web.witness("m1").check_output("systemctl stop web")  # something that a pass must write down
-            count = len(watcher.lines)
-            wait_for(lambda before=count: watcher.says_since(before, "no pass: ", "state.db"), what="a word")
-            if is_last:
-                assert watcher.end() == 0
-            other.rollback()
-            if not is_last:
-                watcher.wait_to_say("passes go on")
-                wait_for(lambda: web.running_on("web.service") == ["m1"], what="the unit")
-    web.run("reconcile")
-    assert web.running_on("web.service") == ["m1"]
+    path, away = web.folder / "state.db", web.folder / "away.db"
+    with watching(web) as watcher:
+        pid = main_pid(web.witness("m1"), "web.service")
+        path.rename(away)
+        watcher.wait_to_say("no pass: ", f"{path} was moved away")
+        away.rename(path)
+        watcher.wait_to_say("passes go on")
+        path.rename(away)
+        count = len(watcher.lines)
+        wait_for(lambda: watcher.says_since(count, "no pass: "), what="a word about it")
+        assert watcher.end() == 0
+        assert not path.exists()
+        away.rename(path)
+    assert main_pid(web.witness("m1"), "web.service") == pid
+    assert web.run("reconcile").out == ""
+
+
+def test_a_state_file_that_was_replaced_is_the_one_that_counts(web: Fleet) -> None:
+    path, copy = web.folder / "state.db", web.folder / "copy.db"
+    web.run("state", "backup", str(copy))
+    with watching(web) as watcher:
+        copy.rename(path)
+        watcher.wait_to_say("passes go on")
+        watcher.wait_for_passes(1)
+        assert not watcher.says("held by another controller")
+        web.run("stop", "web")
+        assert watcher.end() == 0
+    assert web.running_on("web.service") == []
 
 
 def test_told_to_it_reads_the_inventory_again_and_loses_nothing(web: Fleet) -> None:
