@@ -11,7 +11,7 @@ from tests.live.conftest import Fleet
 from tests.live.outside import main_pid, pinned, service, traces
 from tests.live.plays import Play, playing
 
-UNITS = ("first.service", "second.service", "every.service", "web@1.service")
+UNITS = ("first.service", "second.service", "every.service", "web@1.service", "leased.service")
 
 
 LATER_THAN_ANY = 10_000
@@ -38,12 +38,13 @@ def processes(play: Play, units: Sequence[str]) -> dict[str, int]:
 
 @pytest.fixture
 def busy(fleet: Fleet) -> Fleet:
-    """A cluster with an ordinary unit on each of two machines, a global one, an instance, one that is only
-    loaded, and one that was restarted once."""
+    """A cluster with an ordinary unit on each of two machines, a global one, an instance, one with a lease,
+    one that is only loaded, and one that was restarted once."""
     fleet.unit("first.service", pinned("m1"))
     fleet.unit("second.service", pinned("m2"))
     fleet.unit("every.service", service(fleet=["Global=true"]))
     fleet.unit("web@.service", service())
+    fleet.unit("leased.service", service(fleet=["MachineMetadata=name=m3", "Lease=600"]))
     fleet.unit("loaded.service", pinned("m3"))
     fleet.run("submit", "web@.service")
     fleet.run("start", *UNITS)
@@ -54,7 +55,7 @@ def busy(fleet: Fleet) -> Fleet:
 
 def test_a_deleted_state_is_made_anew_and_no_unit_notices(busy: Fleet) -> None:
     before, files = pids(busy), busy.files()
-    assert sum(bool(pid) for machine in before.values() for pid in machine.values()) == 6
+    assert sum(bool(pid) for machine in before.values() for pid in machine.values()) == 7
     lose_state(busy)
     marks = traces(busy)
 
