@@ -152,8 +152,8 @@ read_holder() {{
   case $held_fence in ''|*[!0-9]*) held_fence=0 ;; esac
 }}
 
-# Remembers a claim that is better than the one that the machine knows; for a worse one false, and refused
-# says why
+# Remembers a claim that is better than the one that the machine knows. False for a worse one, and refused
+# says why; and where nothing can be written, and said tells
 obey() {{
   refused=; owner=${{manifest#fleetssh * }}; owner=${{owner%% *}}
   case $manifest in *"$nl"launched\ *|*"$nl"loaded\ *) ;; *) owner= ;; esac
@@ -166,8 +166,8 @@ obey() {{
       refused="fenced $held_who holds it (fence $held_fence, this is $fence)"; return 1
     fi
   fi
-  mkdir -p -m 0755 {paths.FLEET} && printf '%s\n' "$cluster $fence $who" >{paths.HOLDER}.new &&
-    mv -f {paths.HOLDER}.new {paths.HOLDER} && held="$cluster $fence $who"
+  said=$({{ mkdir -p -m 0755 {paths.FLEET} && printf '%s\n' "$cluster $fence $who" >{paths.HOLDER}.new &&
+    mv -f {paths.HOLDER}.new {paths.HOLDER}; }} 2>&1) && held="$cluster $fence $who"
 }}
 
 # A visit that lay on its way for long may have been overtaken by what was decided since.
@@ -215,7 +215,10 @@ prepare() {{
   # Who waited long for the lock may have nobody left to work for: then this ends the program.
   tell locked; flush || exit
   read_manifest; read_holder
-  obey || {{ trouble "${{refused%% *}}" "${{refused#* }}"; return 1; }}
+  obey || {{
+    if [ -n "$refused" ]; then trouble "${{refused%% *}}" "${{refused#* }}"; else unwritable "$said"; fi
+    return 1
+  }}
   in_time || {{ trouble late "it lay on its way for too long; the next pass goes on"; return 1; }}
   if [ "$manifest" != "$1" ]; then
     trouble changed "it was visited by another or booted anew since it was looked at; the next pass goes on"
