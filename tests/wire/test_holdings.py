@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fleetssh.core.errors import WireError
 from fleetssh.core.gathering import Holdings
@@ -23,6 +25,20 @@ ODD = [
     b"$(touch /run/bait) `touch /run/bait` ' \" \\ %s %n\n",
 ]
 """Texts that would not survive a shell, a line or a frame that is not careful."""
+
+
+FRAMES = (
+    "begin",
+    "end",
+    "machine",
+    "boot",
+    "manifest",
+    "file a.service",
+    "file",
+    "gone",
+    "gone b.service",
+    "x",
+)
 
 
 def ask(machine: Machine) -> bytes:
@@ -116,6 +132,31 @@ def test_what_a_login_shell_says_first_does_not_matter(new_machine) -> None:
     machine.reached(act(install(want("a.service"))))
     said = ask(machine)
     assert read_holdings("h1", MARK, b"Welcome to \xff!\n" * 1000 + said) == read_holdings("h1", MARK, said)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=40),
+            st.sampled_from(
+                [
+                    *(f"FLEETSSH {MARK} {words}\n".encode() for words in FRAMES),
+                    b"fleetssh 1 c0ffee 3\n",
+                    b"launched 0 - a.service\n",
+                    b"launched 0 - ../a.service\n",
+                    b"W1NlcnZpY2Vd",
+                ]
+            ),
+        )
+    )
+)
+def test_whatever_a_machine_says_is_holdings_or_no_answer(pieces: list[bytes]) -> None:
+    frames = [f"FLEETSSH {MARK} {words}\n".encode() for words in ("begin", "end")]
+    try:
+        found = read_holdings("h1", MARK, b"".join([frames[0], *pieces, b"\n", frames[1]]))
+    except WireError:
+        return
+    assert all("/" not in entry.name for entry in found.manifest.entries)
 
 
 def test_garbage_in_place_of_a_file_is_refused() -> None:
