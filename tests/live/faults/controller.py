@@ -99,8 +99,9 @@ class Controller(ABC):
         self.wait(is_quiet, seconds, "passes with nothing to do")
 
     def busy(self, moment: float) -> int:
-        """How many passes after ``moment`` it took until nothing was left to do."""
-        turns = self.since(moment)
+        """How many passes that were not over at ``moment`` it took until nothing was left to do."""
+        with self._more:
+            turns = [turn for turn in self.turns if turn.ended >= moment]
         return max((number for number, turn in enumerate(turns, 1) if turn.out or not turn.well), default=0)
 
 

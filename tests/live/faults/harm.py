@@ -106,4 +106,5 @@ FORMER_KEY = "rm /etc/ssh/ssh_host_*; cp -a /root/keys/. /etc/ssh; rm -r /root/k
 SMALL = "cp -a /run/fleet /root/kept; mount -t tmpfs -o size=64k,mode=755 none /run/fleet"
 FULL = f"{SMALL}; cp -a /root/kept/. /run/fleet/; rm -r /root/kept; cat /dev/zero >/run/fleet/filler || :"
 READ_ONLY = "mount --bind /run/fleet /run/fleet; mount -o remount,bind,ro /run/fleet"
-UNMOUNT = "umount /run/fleet"
+UNMOUNT = "until umount /run/fleet; do sleep 0.02; done"
+"""A visit may have it open."""

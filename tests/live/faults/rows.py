@@ -12,7 +12,7 @@ from tests.live.conftest import Fleet
 from tests.live.faults import harm
 from tests.live.faults.controller import PAUSE, Controller, Loop
 from tests.live.faults.harm import Harm
-from tests.live.faults.lane import LEASED, ORDINARY, UNITS, Lane
+from tests.live.faults.lane import LEASE, LEASED, ORDINARY, UNITS, Lane
 from tests.live.faults.witness import Life, Span, Testimony, Witness
 
 MOVED_WITHIN = 120.0
@@ -23,8 +23,9 @@ CONVERGED_WITHIN = 60.0
 PASSES_TO_CONVERGE = 5
 """The most passes from the mending of a fault until nothing is left to do."""
 
-AWAKE = 1.0
-"""Seconds that a leased unit may go on after a machine thaws: until PID 1 has seen that its time is over."""
+AWAKE = 3.0
+"""Seconds that a leased unit may go on after a machine thaws: until PID 1 has seen that its time is over, which
+AccuracySec=1s puts off for a second, and has stopped it, on a computer that is busy."""
 
 
 def run_loop(fleet: Fleet) -> Controller:
@@ -46,14 +47,17 @@ class Fate(enum.Enum):
 
 @dataclass(frozen=True)
 class Row:
-    """A fault of one machine (or of all). ``passes`` is how long it lasts at least where units stay; where
-    they move, it lasts until they run elsewhere. ``around`` may change what the user works with."""
+    """A fault of one machine (or of all). ``passes`` is how long it lasts at least where units stay,
+    unless it ``outlasts_lease``; where they move, it lasts until they run elsewhere. ``during`` is done while
+    it lasts; ``around`` may change what the user works with."""
 
     name: str
     fate: Fate
     breaks: Harm
     mends: Harm = harm.nothing
+    during: Harm = harm.nothing
     passes: int = 4
+    outlasts_lease: bool = False
     dies: bool = False
     everywhere: bool = False
     freezes: bool = False
@@ -81,6 +85,7 @@ class Row:
         (victim,) = before[ORDINARY[0]]
         broken = clock.monotonic()
         self.breaks(fleet, victim)
+        self.during(fleet, victim)
         moved = None
         if self.fate is Fate.MOVE:
             passes.wait(lambda: _is_elsewhere(before, witness.homes(), victim), MOVED_WITHIN, "units to move")
@@ -88,6 +93,12 @@ class Row:
             passes.wait_passes(1, clock.monotonic())
         else:
             passes.wait_passes(self.passes, broken)
+        if self.outlasts_lease:
+            passes.wait(
+                lambda: not any(witness.homes()[unit] == [victim] for unit in LEASED),
+                2.0 * LEASE,
+                "a lease to run out",
+            )
         told = "".join(turn.out + turn.err for turn in passes.turns if turn.ended >= broken)
         mended = clock.monotonic()
         self.mends(fleet, victim)

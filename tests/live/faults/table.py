@@ -16,13 +16,19 @@ from tests.live.faults.relay import Relay
 from tests.live.faults.rows import Fate, Row
 from tests.live.faults.upsets import UPSETS, Upset
 from tests.live.killing import Done
-from tests.live.outside import edit_inventory
+from tests.live.outside import edit_inventory, pinned
 
 ROOT = Path(__file__).resolve().parents[3]
 
 HOUR = 3600.0
 
 Scene: TypeAlias = Row | Upset
+
+
+def start_more(fleet: Fleet, machine: str) -> None:
+    """The operator wants one more unit there, which cannot be written now."""
+    fleet.unit("more.service", pinned(machine))
+    fleet.run("start", "more", code=3)
 
 
 @contextmanager
@@ -108,9 +114,19 @@ ROWS = (
     Row("freeze 5 s", Fate.STAY, harm.freeze_for_a_while),
     Row("cut one way", Fate.STAY, harm.cut_one_way, harm.heal, passes=8),
     Row("sudo taken away", Fate.STAY, harm.run(harm.NO_SUDO), harm.run(harm.SUDO), around=with_sudo),
+    Row(
+        "sudo taken away for longer than a lease",
+        Fate.STAY,
+        harm.run(harm.NO_SUDO),
+        harm.run(harm.SUDO),
+        around=with_sudo,
+        outlasts_lease=True,
+    ),
     Row("host key changed", Fate.STAY, harm.run(harm.OTHER_KEY), harm.run(harm.FORMER_KEY)),
-    Row("/run/fleet full", Fate.STAY, harm.run(harm.FULL), harm.run(harm.UNMOUNT)),
-    Row("/run/fleet read-only", Fate.STAY, harm.run(harm.READ_ONLY), harm.run(harm.UNMOUNT)),
+    Row("/run/fleet full", Fate.STAY, harm.run(harm.FULL), harm.run(harm.UNMOUNT), during=start_more),
+    Row(
+        "/run/fleet read-only", Fate.STAY, harm.run(harm.READ_ONLY), harm.run(harm.UNMOUNT), during=start_more
+    ),
     Row("30 % packet loss", Fate.STAY, harm.lose, harm.heal, passes=20),
     Row(
         "30 % packet loss and 300 ms delay",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
+from pathlib import Path
 
 from fleetssh import clock
 from tests.live.conftest import Answer, Fleet, wait_for
@@ -26,16 +27,19 @@ MACHINES = ("m1", "m2", "m3")
 
 @dataclass(frozen=True)
 class Stage:
-    """A user with units that have nothing to do and units that move, and who watches them. ``turn`` has the
-    latter belong on the next machine."""
+    """A user with units that have nothing to do and units that move, and who watches them. ``inventories``
+    are the machines that the latter can belong on, each with the inventory that says so, for ever."""
 
     fleet: Fleet
     witness: Witness
-    machines: Iterator[str]
+    inventories: Iterator[tuple[str, str]]
 
     def turn(self) -> str:
-        home = next(self.machines)
-        give_role(self.fleet, home)
+        """Has them belong on the next machine. Whoever reads the inventory meanwhile reads all of it."""
+        home, text = next(self.inventories)
+        draft = self.fleet.folder / "draft"
+        draft.write_text(text)
+        draft.rename(self.fleet.env["FLEETSSH_INVENTORY"])
         return home
 
     def settle(self) -> int:
@@ -78,12 +82,17 @@ def staged(lane: Lane) -> Iterator[Stage]:
     for unit, lease in zip(MOVERS, ("", "Lease=60"), strict=True):
         fleet.unit(unit, service(fleet=["MachineMetadata=role=front", lease]))
     with Witness(lane.lab, [*UNITS, *MOVERS]) as witness:
-        stage = Stage(fleet, witness, cycle(MACHINES))
+        stage = Stage(fleet, witness, cycle([(machine, _inventory(fleet, machine)) for machine in MACHINES]))
         home = stage.turn()
         fleet.run("start", *UNITS, *MOVERS)
         wait_for(lambda: all(homes for homes in witness.homes().values()))
         assert [witness.homes()[unit] for unit in MOVERS] == [[home]] * 2
         yield stage
+
+
+def _inventory(fleet: Fleet, machine: str) -> str:
+    give_role(fleet, machine)
+    return Path(fleet.env["FLEETSSH_INVENTORY"]).read_text()
 
 
 def _judged(name: str, seen: Testimony, passes: int) -> Seen:
@@ -156,7 +165,7 @@ def raced_with_copy(stage: Stage, times: int) -> int:
         answers += [user.run("reconcile", code=None) for user in (other, one)]
     refused = [answer.code == 6 for answer in answers]
     assert refused[2:] == refused[2:4] * (len(refused) // 2 - 1) and any(refused), answers
-    stage = Stage(other if refused[-1] else one, stage.witness, stage.machines)
+    stage = Stage(other if refused[-1] else one, stage.witness, stage.inventories)
     return stage.settle()
 
 

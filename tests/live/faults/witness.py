@@ -75,7 +75,9 @@ class Testimony:
             moments |= {span.began, span.ended}
         return sum(
             until - since
-            for since, until in itertools.pairwise(sorted(m for m in moments if m <= self.ended))
+            for since, until in itertools.pairwise(
+                sorted(moment for moment in moments if self.began <= moment <= self.ended)
+            )
             if len(self._active(unit, since, until, spans)) > 1
         )
 
