@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from tests.live.aftermath import forget_lives
-from tests.live.conftest import Fleet
+from tests.live.conftest import Fleet, wait_for
 from tests.live.outside import main_pid, pinned, service, traces
 from tests.live.plays import playing
 
@@ -36,6 +40,12 @@ class Operator(Fleet):
         super().__init__(fleet.lab, fleet.folder, fleet._sockets)
         self.env |= {"USER": user, "FLEETSSH_STATE": str(fleet.folder / state)}
         self.env.pop("SUDO_USER", None)
+
+
+def watching(fleet: Fleet, err: IO[str]) -> subprocess.Popen[str]:
+    """The loop, left to itself."""
+    command = [sys.executable, "-m", "fleetssh", "run", "--interval", "0.5"]
+    return subprocess.Popen(command, cwd=fleet.folder, env=fleet.env, stdout=err, stderr=err, text=True)
 
 
 @pytest.fixture
@@ -201,6 +211,27 @@ def test_a_copy_of_the_state_in_other_hands_takes_nothing_down_that_it_does_not_
     assert bob.run("plan").err == "nothing to do\n"
     bob.run("destroy", "later")
     assert pids(busy)["m3"]["later.service"] == 0
+
+
+def test_a_loop_that_was_superseded_acts_no_more_and_says_whom_the_machines_obey(busy: Fleet) -> None:
+    bob = Operator(busy, "bob", copy_state(busy, "bob.db"))
+    said = busy.folder / "said"
+    fence = headers(busy)["m1"][1]
+    with said.open("w") as err, watching(busy, err) as loop:
+        try:
+            wait_for(lambda: headers(busy)["m1"][1] != fence, what="a pass of the loop")
+            bob.run("adopt", "--yes")
+            wait_for(lambda: "bob@" in said.read_text(), what="the loop to be refused")
+            # What it would have mended a moment ago is no longer its business.
+            busy.witness("m1").run("systemctl stop one.service")
+            bob.run("plan")
+            busy.run("reconcile", code=6)
+            assert pids(busy)["m1"]["one.service"] == 0
+            assert loop.poll() is None
+        finally:
+            loop.send_signal(signal.SIGTERM)
+    assert "m1: start one.service" in bob.run("reconcile").out
+    assert pids(busy)["m1"]["one.service"]
 
 
 def test_killed_while_it_adopts_it_leaves_what_can_be_finished(fleet: Fleet, tmp_path: Path) -> None:
