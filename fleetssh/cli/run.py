@@ -57,7 +57,7 @@ def run(session: Session, interval: float, believe_silence: bool) -> Exit:
     source = Source(session.read_inventory, lambda: fingerprint(path))
     loop = Loop(cluster, source, orders, watch, session.doing, interval, session.reopen_store)
     _listen(orders)
-    watch.started(cluster.inventory, interval)
+    watch.started(cluster.inventory, session.settings.state or str(session.state_path()), interval)
     loop.run()
     watch.ended()
     return Exit.DONE

@@ -22,7 +22,7 @@ from fleetssh.core.sighting import Reached
 from fleetssh.inventory import Inventory
 
 HELD_SECONDS = 10.0
-"""Commands hold the store for a pass; who holds it for longer is worth a line."""
+"""Commands hold the store for a pass; who holds it for longer is named, once."""
 
 AGAIN_SECONDS = 60.0
 """What keeps failing is told again this often."""
@@ -44,10 +44,10 @@ class Watch:
         self._is_told = False
         self._is_ready = False
 
-    def started(self, inventory: Inventory, interval_seconds: float) -> None:
-        """The loop begins."""
-        machines = plural(len(inventory.hosts), "machine")
-        self._print(say, f"watching {machines} of {inventory.source} every {interval_seconds:g} s")
+    def started(self, inventory: Inventory, state: str, interval_seconds: float) -> None:
+        """The loop begins; ``state`` says where the state is."""
+        machines = f"{plural(len(inventory.hosts), 'machine')} of {inventory.source}"
+        self._print(say, f"watching {machines} every {interval_seconds:g} s; state in {state}")
 
     def ended(self) -> None:
         """The loop has ended as it was told to."""
@@ -77,10 +77,11 @@ class Watch:
         failure = f"{type(error).__name__} {_NUMBER.sub('', error.message)}"
         if failure != self._failure:
             self._failure, self._failing_since, self._is_told = failure, now, False
-        patience = HELD_SECONDS if isinstance(error, StoreHeld) else 0.0
-        is_due = (
-            now - self._told_at >= AGAIN_SECONDS if self._is_told else now - self._failing_since >= patience
-        )
+        is_held = isinstance(error, StoreHeld)
+        if self._is_told:
+            is_due = not is_held and now - self._told_at >= AGAIN_SECONDS
+        else:
+            is_due = not is_held or now - self._failing_since >= HELD_SECONDS
         if is_due:
             self._told_at, self._is_told = now, True
             self._explain("no pass", error)
