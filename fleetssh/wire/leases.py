@@ -118,9 +118,10 @@ drop_leases() {{
   done
 }}
 
-# Just after it: only now does nothing stop with them.
+# Just after it: only now does nothing stop with what ends.
 end_leases() {{
   unread=
+  [ "$leases$files" = ' ' ] || outcome lease 0 ''
   for lease in $ended; do
     unit={PREFIX}$lease
     systemctl --no-ask-password stop -- $unit.timer $unit.service $unit.target
@@ -129,7 +130,7 @@ end_leases() {{
   done
 }}
 """
-"""Needs ``run``, ``trouble``, ``unwritable``, ``mine`` and ``in_time`` of the visit's program."""
+"""Needs ``run``, ``outcome``, ``trouble``, ``unwritable``, ``mine``, ``in_time`` of the visit's program."""
 
 
 def write_leases(leases: Mapping[str, int], *, reloads: bool) -> Iterator[str]:

@@ -116,12 +116,13 @@ def test_a_default_is_added_changed_and_taken_away_under_running_units(fleet: Fl
         (0, "it has no lease any more (900 s until now)"),
     ):
         default(fleet, seconds)
-        assert fleet.run("reconcile").out == f"{home}: lease web.service ({reason})\n"
+        told = f"{home}: lease web.service ({reason})\n{home}: reload (unit files change)\n"
+        assert fleet.run("reconcile").out == told
         assert fleet.run("reconcile").out == ""
         assert main_pid(host, "web.service") == pid
         target = f"fleetssh-lease-{seconds}.target"
-        told = host.run("systemctl show --value -p PartOf web.service").stdout
-        assert (target in told, host.file(drop_in).exists) == (seconds > 0, seconds > 0)
+        part_of = host.run("systemctl show --value -p PartOf web.service").stdout
+        assert (target in part_of, host.file(drop_in).exists) == (seconds > 0, seconds > 0)
         running = host.run("systemctl list-units --plain --no-legend 'fleetssh-lease-*.target'").stdout
         assert [line.split()[0] for line in running.splitlines()] == ([target] if seconds else [])
     assert (

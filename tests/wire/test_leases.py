@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetssh.core.model import Claim, MachinePlan
+from fleetssh.core.model import Action, Claim, MachinePlan
 from fleetssh.core.sighting import Manifest, Reached
 from fleetssh.wire.leases import read_leases
 from tests.wire.machine import Machine
@@ -161,6 +161,17 @@ def test_a_lease_that_systemd_will_not_begin_ends_the_act(machine: Machine) -> N
     assert "Job failed" in failures(seen)
     assert machine.asked("start") == ["fleetssh-lease-30.timer"]
     assert machine.files() == {}
+
+
+def test_what_becomes_of_leases_is_told(machine: Machine) -> None:
+    told = (Action.LEASE, True)
+    first = machine.reached(act(install(A)))
+    assert told not in {(o.action, o.ok) for o in first.outcomes}
+    steps = plan([A], lease=["a.service"], reload=[""])
+    second = machine.reached(act(leased(steps, a=30), first.manifest))
+    assert told in {(o.action, o.ok) for o in second.outcomes}
+    third = machine.reached(act(steps, second.manifest))
+    assert told in {(o.action, o.ok) for o in third.outcomes}
 
 
 # ---------------------------------------------------------------- looking
