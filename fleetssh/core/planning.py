@@ -38,7 +38,6 @@ class _Case:
     state: State
     layout: Layout
     retry: frozenset[str]
-    arriving: frozenset[str]
     in_doubt: Mapping[str, Doubt]
     silent: Mapping[str, str]
     moved: frozenset[str]
@@ -72,14 +71,10 @@ def make_plan(
     """
     reached = [(m, s) for m in machines if isinstance(s := sightings.get(m.host), Reached)]
     belongs = {machine.id: _belonging(state, layout, machine.id) for machine in machines}
-    arriving: set[str] = set()
-    for machine, sighting in reached:
-        arriving |= belongs[machine.id].keys() - {f.entry.name for f in sighting.found if f.active in RUNNING}
-    moving = frozenset(arriving & layout.placements.keys())
     silent = {m.id: m.host for m in machines if not isinstance(sightings.get(m.host), Reached)}
     doubted = {unit: doubt for unit, doubt in in_doubt.items() if unit in layout.placements}
     moved = frozenset(move.unit for move in layout.moves)
-    case = _Case(state, layout, retry, moving, doubted, silent, moved)
+    case = _Case(state, layout, retry, doubted, silent, moved)
     leaving: list[MachinePlan] = []
     staying: list[MachinePlan] = []
     for machine, sighting in sorted(reached, key=lambda pair: pair[0].host):
@@ -127,7 +122,8 @@ def _plan_machine(
     for name, item in found.items():
         if name not in here and name not in kept:
             steps = release(item, _why_not_here(case, machine, name))
-            waited_for = name in case.arriving or _makes_room(name, case.state, here, found)
+            # A copy of what belongs elsewhere goes before anything is done with it there, or beside it here.
+            waited_for = name in case.layout.placements or _makes_room(name, case.state, here, found)
             (first if waited_for else second).extend(steps)
     for name, wanted in here.items():
         if name not in found and (name in sighting.strangers or name in sighting.occupied):

@@ -44,7 +44,10 @@ def planned(wanted: Sequence[Wanted], layout: Layout, *sightings: Reached) -> Pl
 def test_a_machine_that_comes_back_stops_what_was_moved_away_before_it_starts_anything() -> None:
     wanted, layout = [want(A), want(B)], lay({A: "m2", B: "m1"})
     plan = planned(wanted, layout, reach(M1, find(A)), reach(M2, find(A)))
-    assert steps(plan) == [{"h1": f"stop {A} remove {A} write {B} reload start {B}"}]
+    assert steps(plan) == [
+        {"h1": f"stop {A} remove {A} reload"},
+        {"h1": f"write {B} reload start {B}"},
+    ]
 
 
 def test_what_it_conflicts_with_is_started_only_when_it_was_seen_to_have_stopped() -> None:
@@ -218,3 +221,12 @@ def test_through_cuts_losses_and_stops_that_fail_nothing_runs_twice_or_beside_it
     assert {(sim.machine.id, name) for sim in world.sims for name in sim.running()} == placed
     assert {(sim.machine.id, name) for sim in world.sims for name in sim.found} == placed
     assert all(found.entry.target is LAUNCHED for sim in world.sims for found in sim.found.values())
+
+
+def test_a_stray_copy_is_gone_before_its_home_starts_the_unit_anew() -> None:
+    """The machine came back with an old copy just when the unit's file was replaced."""
+    new = want(A, text="second")
+    plan = planned([new], lay({A: "m2"}), reach(M1, find(A)), reach(M2, find(A)))
+    first, second = steps(plan)
+    assert first == {"h1": f"stop {A} remove {A} reload"}
+    assert second["h2"].startswith(f"stop {A} write {A}")
