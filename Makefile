@@ -10,7 +10,7 @@ LAB_PACKAGES := systemd-container mmdebstrap iproute2 nftables openssh-client da
 # Tests drive completion in these shells, and have the Vagrantfile checked.
 TEST_PACKAGES := fish zsh vagrant vagrant-libvirt tcsh
 
-.PHONY: demo test lint docs bench failover watching faults clean setup system
+.PHONY: demo test lint docs bench sim failover watching faults clean setup system
 
 demo: setup system  ## three real systemd machines, fleet's tutorial on them, a failover; all taken down again
 	@scripts/demo $(BIN)/fleetssh
@@ -24,6 +24,9 @@ lint: setup  ## style, types, architecture
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+sim: setup  ## SEEDS=1000 storms over simulated clusters, or the story of one SEED
+	$(BIN)/python -m tests.sim.run $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
 
 docs: setup  ## docs/cli.md, from the program itself
 	$(BIN)/python scripts/cli_reference.py

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 SPANS = (0.3, 2.0, 6.0, 15.0, 45.0, 150.0)
-"""How long a fault lasts, in seconds, before chance stretches it: from a hiccup to beyond every patience and lease."""
+"""How long a fault lasts, in seconds, before chance stretches it: from a hiccup to beyond every patience and
+every lease."""
 
 
 class Faults:
@@ -31,11 +32,12 @@ class Faults:
             (5, self._cut),
             (3, self._cut_one_way),
             (4, self._swallow),
+            (4, self._hold_up),
             (2, self._disk),
             (3, self._access),
             (1, self._stop_sshd),
             (1, self._slow),
-            (2, self._stubborn),
+            (3, self._stubborn),
             (1, self._cut_pair),
             (1, self._cut_all),
             (1, self._leave),
@@ -164,6 +166,15 @@ class Faults:
             self.world.network.link(computer.name, machine.host).swallows = 1
         machine.say("LOSES its next reply")
 
+    def _hold_up(self, machine: Machine) -> None:
+        """A visit lies somewhere for long; often the cable is cut meanwhile."""
+        computer = self.world.chance.choice(self.world.computers)
+        span = self.world.chance.uniform(3.0, 60.0)
+        self.world.network.link(computer.name, machine.host).held_up = span
+        machine.say(f"HOLDS UP the next visit from {computer.name} for {span:.1f} s")
+        if self.world.chance.random() < 0.5:
+            self.world.kernel.after(self.world.chance.uniform(1.0, 6.0), lambda: self._cut(machine))
+
     def _disk(self, machine: Machine) -> None:
         machine.disk = self.world.chance.choice((Failure.DISK_FULL, Failure.READ_ONLY))
         machine.say(f"{machine.disk.upper()} for {self._for_a_while(machine.heal_disk):.1f} s")
@@ -183,15 +194,14 @@ class Faults:
     def _stubborn(self, machine: Machine) -> None:
         for name in sorted(machine.systemd.copies):
             if self.world.chance.random() < 0.5:
-                machine.stubborn[name] = self.world.chance.choice((5.0, 25.0, 60.0))
+                machine.stubborn[name] = self.world.chance.choice((5.0, 40.0, 60.0))
                 machine.say(f"{name} will take {machine.stubborn[name]:.0f} s TO STOP")
 
     def _leave(self, machine: Machine) -> None:
         if machine.host in self.world.members and len(self.world.members) > 1:
             self.world.members.discard(machine.host)
-            machine.say(
-                f"LEAVES THE INVENTORY for {self._for_a_while(lambda: self.world.members.add(machine.host)):.1f} s"
-            )
+            span = self._for_a_while(lambda: self.world.members.add(machine.host))
+            machine.say(f"LEAVES THE INVENTORY for {span:.1f} s")
 
     # ------------------------------------------------------------ controllers
 

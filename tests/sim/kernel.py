@@ -1,4 +1,4 @@
-"""Virtual time, and a baton: of all threads exactly one runs, and the order of everything follows from the seed."""
+"""Virtual time, and a baton: of all threads exactly one runs, in an order that follows from the seed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Actor:
 
 
 class Kernel:
-    """The queue of what will happen. Whoever waits runs the queue until it says that it is somebody's turn."""
+    """The queue of what will happen. Whoever waits runs it until it is somebody's turn."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -44,7 +44,7 @@ class Kernel:
         self._actors: list[Actor] = []
 
     def after(self, seconds: float, event: Event) -> None:
-        """Has ``event`` happen in ``seconds``; what is due at the same instant happens in the order asked for."""
+        """Has ``event`` happen in ``seconds``; what is due at one instant happens in the order asked for."""
         self._count += 1
         heapq.heappush(self._queue, (self.now + max(0.0, seconds), self._count, event))
 

@@ -26,7 +26,9 @@ class Silence:
 
 @dataclass(slots=True)
 class Ledger:
-    """One state file, and who usually works with it where. ``open`` opens it as a new process would; ``base`` is for watching only."""
+    """One state file, and who usually works with it where. ``open`` opens it as a new process would; ``base``
+    is for watching only. ``silences`` is what was heard in this pass, ``kept`` what outlives its process;
+    ``lost`` says since when machines are given up."""
 
     who: str
     computer: Computer
@@ -84,10 +86,10 @@ class Ledger:
                 self.lost.setdefault(host, now)
 
     def answered(self, now: float, host: str, sighting: Sighting, fence: int, who: str) -> None:
-        """What a process with a fence was told of a machine. One that obeys somebody else tells it nothing."""
-        if isinstance(sighting, Reached) and (held := sighting.holder) is not None:
-            if held.fence > fence or (held.fence == fence and held.who != who):
-                sighting = Unreached(host, Failure.FENCED)
+        """What a process with a fence was told of a machine. One that obeys another tells it nothing."""
+        held = sighting.holder if isinstance(sighting, Reached) else None
+        if held is not None and (held.fence > fence or (held.fence == fence and held.who != who)):
+            sighting = Unreached(host, Failure.FENCED)
         self.sightings[host] = sighting
         if isinstance(sighting, Unreached) and sighting.failure.is_silence:
             silence = self.silences.setdefault(host, Silence(now - sighting.silent_seconds))

@@ -161,8 +161,8 @@ class Machine:
         *,
         urgent: bool = False,
     ) -> None:
-        """Has something happen here in ``seconds`` of this machine's clock: ``never`` in another boot, and while
-        the machine is frozen only after it has thawed."""
+        """Has something happen here in ``seconds`` of this machine's clock: ``never`` in another boot, and
+        while the machine is frozen only after it has thawed."""
         boot = self.boots
 
         def happen() -> None:

@@ -25,12 +25,13 @@ KEEPALIVE_SECONDS = 4.0
 
 @dataclass(slots=True)
 class Link:
-    """One controller's cable to one machine, by direction; ``swallows`` counts replies that get lost."""
+    """One controller's cable to one machine, by direction; ``swallows`` counts replies that get lost, and the
+    next visit is ``held_up`` somewhere on its way for so many seconds: then it arrives, cut or not."""
 
     there: bool = True
     back: bool = True
     swallows: int = 0
-    cut_at: float = 0.0
+    held_up: float = 0.0
 
     @property
     def is_whole(self) -> bool:
@@ -117,7 +118,7 @@ class Network:
     def heal(self, now: float) -> None:
         """The storm is over."""
         for link in self.links.values():
-            link.there, link.back, link.swallows = True, True, 0
+            link.there, link.back, link.swallows, link.held_up = True, True, 0, 0.0
         self.cut_pairs.clear()
         self.pairs_well_since = now
 
@@ -240,13 +241,17 @@ class SimCarrier:
         network = process.world.network
         link = network.link(process.computer.name, machine.host)
 
+        held_up, link.held_up = link.held_up, 0.0
+
         def arrive() -> None:
-            if link.there and machine.on:
+            if held_up:
+                machine.say(f"visit {sent.number} arrives, {held_up:.0f} s late")
+            if (link.there or held_up) and machine.on:
                 machine.later(0.0, lambda: network.deliver(sent, machine))
             else:
                 network.later_delivery(sent, machine)
 
-        kernel.after(process.world.chance.uniform(0.001, 0.05), arrive)
+        kernel.after(held_up + process.world.chance.uniform(0.001, 0.05), arrive)
         try:
             process.sleep(deadline_seconds)
         finally:

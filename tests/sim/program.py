@@ -34,7 +34,7 @@ Effects = Generator[float, None, bool]
 
 
 class Program:
-    """One visit as its machine carries it out. Whatever happens to the machine happens between two effects."""
+    """One visit as its machine carries it out. Whatever happens to that happens between two effects."""
 
     def __init__(self, machine: Machine, sent: Sent) -> None:
         self.machine, self.sent, self.visit = machine, sent, sent.visit

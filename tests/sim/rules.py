@@ -138,10 +138,8 @@ class Rules:
         claim, greatest = sent.visit.claim, self._greatest.get((machine.host, machine.boots))
         machine.say(f"carries out visit {sent.number} of {sent.process.who}: {sent.steps}")
         if claim and greatest and claim.cluster == greatest.cluster and claim.fence < greatest.fence:
-            self.broken(
-                FENCE,
-                f"visit {sent.number} with fence {claim.fence} on {machine.host}, which has seen {greatest.fence}",
-            )
+            told = f"visit {sent.number} with fence {claim.fence}"
+            self.broken(FENCE, f"{told} acts on {machine.host}, which has seen {greatest.fence}")
 
     def renewed(self, machine: Machine, sent: Sent) -> None:
         """A visit has renewed leases."""

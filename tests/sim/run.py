@@ -47,6 +47,10 @@ def explain(verdict: Verdict) -> str:
     return f"{verdict.story}\n\nseed {verdict.seed}: {verdict.what}\nagain, with the whole story: {again}"
 
 
+def _tell(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
 def _run_chunk(first: int, last: int) -> list[Verdict]:
     return [verdict for seed in range(first, last) if (verdict := run_seed(seed)).rule]
 
@@ -64,7 +68,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.seed is not None:
         verdict = run_seed(options.seed, whole=True)
-        print(
+        _tell(
             explain(verdict)
             if verdict.rule
             else f"{verdict.story}\n\nseed {options.seed}: all rules were kept"
@@ -82,19 +86,16 @@ def _run_many(first: int, seeds: int, jobs: int, *, go_on: bool) -> int:
         for end, verdicts in zip(ends, pool.map(_run_chunk, starts, ends), strict=True):
             broken += verdicts
             rate = (end - first) / (time.monotonic() - began)
-            print(
-                f"\r{end - first} of {seeds} seeds, {len(broken)} broken, {rate:.0f} a second",
-                end="",
-                file=sys.stderr,
-            )
+            done = f"{end - first} of {seeds} seeds, {len(broken)} broken, {rate:.0f} a second"
+            sys.stderr.write(f"\r{done}")
             if broken and not go_on:
                 pool.shutdown(wait=False, cancel_futures=True)
                 break
-    print(file=sys.stderr)
+    sys.stderr.write("\n")
     if broken:
-        print(explain(broken[0]))
+        _tell(explain(broken[0]))
         for verdict in broken:
-            print(f"seed {verdict.seed}: {verdict.what.splitlines()[0]}")
+            _tell(f"seed {verdict.seed}: {verdict.what.splitlines()[0]}")
     return 1 if broken else 0
 
 

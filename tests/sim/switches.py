@@ -1,4 +1,4 @@
-"""Switches: each turns one safeguard off, in the program or in the machines, to see that the ring misses it."""
+"""Switches: each turns one safeguard off, in the program or in the machines, to see that it is missed."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ Patch = tuple[object, str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """What is ``off``, of which rule of the design, which rules of the ring it may break, and how it is turned
-    off: by ``patches`` of the program, or by a lever of the world of that name. Seeds are tried from ``first``
-    on, where one was seen to break."""
+    """What is ``off``, of which rule of the design, which rules of the ring it may break, and how it is
+    turned off: by ``patches`` of the program, or by a lever of the world of that name. Seeds are tried from
+    ``first`` on, where one was seen to break."""
 
     off: str
     rule: int
@@ -56,7 +56,9 @@ def _merged(*arguments: Any) -> Any:
 def _joined(one: Any, other: Any) -> Any:
     steps = dict.fromkeys((*one.steps, *other.steps))
     ordered = tuple(sorted(steps, key=lambda step: (planning.ORDER[step.action], step.unit)))
-    return replace(one, steps=ordered, units={**one.units, **other.units}, leases={**one.leases, **other.leases})
+    return replace(
+        one, steps=ordered, units={**one.units, **other.units}, leases={**one.leases, **other.leases}
+    )
 
 
 def _restarting(*arguments: Any, real: Callable[..., list[Step]] = mending.mend) -> list[Step]:
@@ -94,7 +96,9 @@ SWITCHES = (
         ),
     ),
     Switch("machines ignore fences", 4, (FENCE,)),
-    Switch("machines do not compare manifests", 4, (TWICE, LEASED_TWICE, HEALTHY, CONFLICT, CONVERGED, PERSIST)),
+    Switch(
+        "machines do not compare manifests", 4, (TWICE, LEASED_TWICE, HEALTHY, CONFLICT, CONVERGED, PERSIST)
+    ),
     Switch(
         "a refused controller acts where it is obeyed",
         4,
@@ -108,18 +112,14 @@ SWITCHES = (
         (TWICE, LEASED_TWICE, CONFLICT),
         ((reconcile._Work, "hold", lambda *_: None),),
     ),
-    Switch(
-        "nobody waits for leases", 5, (LEASED_TWICE,), ((doubt, "runs_out", lambda record, lease: 0.0),)
-    ),
+    Switch("nobody waits for leases", 5, (LEASED_TWICE,), ((doubt, "runs_out", lambda record, lease: 0.0),)),
     Switch("machines ignore valid_until", 5, (TWICE, LEASED_TWICE)),
     Switch("leases never run out", 5, (LEASED_TWICE,)),
     Switch("leases keep nothing from starting", 5, (LEASED_TWICE, TWICE)),
     Switch("machines renew leases for anybody", 5, (LEASED_TWICE,)),
     Switch("machines do not guard their own", 6, (FOREIGN,)),
     Switch("what runs is restarted", 7, (HEALTHY,), ((planning, "mend", _restarting),)),
-    Switch(
-        "what is down stays down", 8, (CONVERGED,), ((mending, "_launch", lambda *_: []),)
-    ),
+    Switch("what is down stays down", 8, (CONVERGED,), ((mending, "_launch", lambda *_: []),)),
     Switch(
         "conflicts are not looked at",
         5,

@@ -109,7 +109,7 @@ class Systemd:
     # ------------------------------------------------------------ leases
 
     def begin(self, seconds: int, now: float) -> None:
-        """Sets a lease's deadline, counted from an uptime that was read before, and starts its timer and target."""
+        """Sets a lease's deadline, counted from an uptime that was read before, and starts its target."""
         lease = self.leases.setdefault(seconds, Lease())
         lease.due = now + seconds
         lease.is_active = True

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 AFTERMATH_PASSES = 12
-"""After the storm so many passes bring everything to where it is wanted: two or three to look, stop and start,
-the rest for leases to run out that have to be waited for."""
+"""After the storm so many passes bring everything to where it is wanted: two or three to look, stop and
+start, the rest for leases to run out that have to be waited for."""
 
 AFTERMATH_SECONDS = 10.0
 """From one of these passes to the next: less than any lease, and all of them more than the longest and its
