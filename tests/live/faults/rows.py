@@ -24,7 +24,7 @@ PASSES_TO_CONVERGE = 5
 """The most passes from the mending of a fault until nothing is left to do."""
 
 AWAKE = 3.0
-"""Seconds that a leased unit may go on after a machine thaws: until PID 1 has seen that its time is over, which
+"""Seconds that a leased unit may go on after a machine thaws: until PID 1 sees that its time is over, which
 AccuracySec=1s puts off for a second, and has stopped it, on a computer that is busy."""
 
 
