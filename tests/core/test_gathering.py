@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetssh.core.gathering import (
@@ -244,6 +244,7 @@ def test_what_is_placed_on_an_unread_machine_stays_there() -> None:
 # ---------------------------------------------------------------- properties
 
 
+unhurried = settings(deadline=None)
 names = st.sampled_from([f"u{number}.service" for number in range(5)])
 copies = st.builds(
     copy,
@@ -257,6 +258,7 @@ copies = st.builds(
 clusters = st.lists(st.lists(copies, max_size=5, unique_by=lambda item: item.name), min_size=1, max_size=4)
 
 
+@unhurried
 @given(clusters, st.randoms(use_true_random=False))
 def test_the_order_of_machines_never_matters(held: list[list[Copy]], chance: random.Random) -> None:
     machines = [machine(number, *items, fence=len(items)) for number, items in enumerate(held)]
@@ -265,6 +267,7 @@ def test_the_order_of_machines_never_matters(held: list[list[Copy]], chance: ran
     assert gather(seen(*machines), CLUSTER) == once
 
 
+@unhurried
 @given(clusters)
 def test_every_unit_that_any_machine_lists_is_wanted_or_told_to_be_lost(held: list[list[Copy]]) -> None:
     machines = seen(*(machine(number, *items) for number, items in enumerate(held)))
@@ -278,6 +281,7 @@ def test_every_unit_that_any_machine_lists_is_wanted_or_told_to_be_lost(held: li
         assert (name in found.placements) is not wanted.unit.requirements.is_global
 
 
+@unhurried
 @given(clusters)
 def test_what_the_next_pass_stops_or_changes_was_told(held: list[list[Copy]]) -> None:
     """Whatever is not in a finding goes on as it is."""
@@ -307,6 +311,7 @@ def test_what_the_next_pass_stops_or_changes_was_told(held: list[list[Copy]]) ->
     assert not [move for move in layout.moves if move.before is not None]
 
 
+@unhurried
 @given(st.lists(names, unique=True), st.integers(1, 3))
 def test_a_cluster_that_is_as_it_should_be_gives_its_state_back_and_nothing_to_do(
     units: list[str], count: int

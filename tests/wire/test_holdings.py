@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetssh.core.errors import WireError
@@ -134,6 +134,7 @@ def test_what_a_login_shell_says_first_does_not_matter(new_machine) -> None:
     assert read_holdings("h1", MARK, b"Welcome to \xff!\n" * 1000 + said) == read_holdings("h1", MARK, said)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.one_of(
