@@ -64,8 +64,10 @@ def _lines(found: Adoption) -> Iterator[str]:
 def _whose(found: Adoption, takeover: Takeover) -> str:
     holder = takeover.holder
     held = f"{holder.who} holds it (fence {holder.fence})" if holder else "nobody holds it"
-    if takeover.owner in ("", found.cluster):
+    if holder and holder.cluster == found.cluster and holder.fence > found.known:
         return held
+    if takeover.owner in ("", found.cluster):
+        return f"{held}, and it was not read yet"
     return f"it has units of another cluster, {takeover.owner[:8]}..., and {held}"
 
 

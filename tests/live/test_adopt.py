@@ -188,6 +188,7 @@ def test_what_was_not_shown_is_not_touched_by_later_passes(busy: Fleet) -> None:
 
     shown = bob.run("adopt", "--yes")
     assert "later.service (launched): not known here; taken in as it is" in shown.out
+    assert shown.out.count(", and it was not read yet\n") == 2
     assert bob.run("plan").err == "nothing to do\n"
     assert bob.run("adopt").err.splitlines() == [
         f"{name} obeys this controller already" for name in ("m1", "m2", "m3")
