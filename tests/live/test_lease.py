@@ -8,7 +8,7 @@ from fleetssh import clock
 from tests.live.conftest import Fleet, wait_for
 from tests.live.outside import edit_inventory, main_pid, service
 
-LEASE = 5
+LEASE = 6
 UNITS = "/run/systemd/system"
 TICKS = "/bin/sh -c 'while :; do read -r up rest </proc/uptime; echo $up; sleep 0.05; done'"
 DEAF = "/bin/sh -c 'trap : TERM; while :; do read -r up rest </proc/uptime; echo $up; sleep 0.05; done'"
@@ -139,11 +139,10 @@ def test_a_machine_that_thaws_past_the_lease_stops_the_unit_at_once(fleet: Fleet
     clock.sleep(LEASE + 5)  # what is waited for is time itself: the machine cannot be asked
     fleet.lab.thaw(home)
     thawed = clock.uptime().seconds
-    wait_for(lambda: states(fleet, home, "tick.service") != ["active"], what="the end of the unit")
+    wait_for(lambda: states(fleet, home, "tick.service")[0] in ("inactive", "failed"), what="the unit's end")
     late = [tick for tick in ticks(fleet, home, "tick.service") if tick > thawed - 1]
-    # Hundredths of a second on an idle computer; a few looks of a shell on a busy one.
-    assert len(late) <= 20, late
-    assert states(fleet, home, "tick.service") in (["inactive"], ["failed"])
+    # One or two on an idle computer. Who only asks a deaf one to stop, and then waits, gets a hundred.
+    assert len(late) <= 60, late
 
 
 def test_a_machine_that_is_cut_off_has_stopped_before_the_unit_runs_elsewhere(fleet: Fleet) -> None:
