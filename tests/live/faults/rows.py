@@ -13,7 +13,7 @@ from tests.live.faults import harm
 from tests.live.faults.controller import PAUSE, Controller, Loop
 from tests.live.faults.harm import Harm
 from tests.live.faults.lane import LEASE, LEASED, ORDINARY, UNITS, Lane
-from tests.live.faults.witness import Life, Span, Testimony, Witness
+from tests.live.faults.witness import Life, Span, Account, Witness
 
 MOVED_WITHIN = 120.0
 """Seconds for units to run elsewhere: a lease and the time that a visit stays valid have to pass first."""
@@ -155,7 +155,7 @@ def _is_elsewhere(before: Mapping[str, list[str]], now: Mapping[str, list[str]],
     return all(set(now[unit]) - {victim} for unit, homes in before.items() if victim in homes)
 
 
-def _wrongly_stopped(row: Row, seen: Testimony, harmed: frozenset[str]) -> list[Life]:
+def _wrongly_stopped(row: Row, seen: Account, harmed: frozenset[str]) -> list[Life]:
     """Lives that ended though nothing was the matter with them: on a machine that was fine, or on one that
     was only out of reach while nobody else ran the unit. A lease that ran out is no such thing."""
     found = []

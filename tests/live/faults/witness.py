@@ -45,7 +45,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Testimony:
+class Account:
     """All lives that were seen between ``began`` and ``ended``. ``blind`` is the longest time between two
     samples: what is shorter may have been missed."""
 
@@ -129,7 +129,7 @@ class Witness:
         self._end.set()
         self._thread.join()
 
-    def testify(self, since: float | None = None) -> Testimony:
+    def testify(self, since: float | None = None) -> Account:
         """What was seen so far, or of what lived after ``since``."""
         with self._lock:
             lives = [*self._seen.over, *self._seen.lives.values()]
@@ -140,7 +140,7 @@ class Witness:
                 if life.ended is None or life.ended > began
             ]
             chosen.sort(key=lambda life: (life.began, life.unit, life.machine))
-            return Testimony(tuple(chosen), began, self._last, self._blind)
+            return Account(tuple(chosen), began, self._last, self._blind)
 
     def homes(self) -> dict[str, list[str]]:
         """Unit -> the machines that run it now."""
