@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import signal
 import socket
 import subprocess
@@ -160,6 +159,7 @@ def test_a_quiet_cluster_is_only_looked_at_over_logins_that_stay(web: Fleet) -> 
     with watching(web, "--interval", "0.3") as watcher:
         logins = sessions(web)
         watcher.wait_for_passes(5)
+        assert watcher.manager.count("WATCHDOG=1") >= 5
         assert sessions(web) == logins
         assert all(logins.values())
         assert traces(web) == before
@@ -268,15 +268,3 @@ def test_commands_get_their_turn_beside_it_and_it_beside_them(web: Fleet) -> Non
         watcher.wait_for_passes(2)
         assert not watcher.says("no pass")
         assert watcher.end() == 0
-
-
-def test_who_holds_its_state_for_long_is_named_once(web: Fleet) -> None:
-    with (web.folder / "state.db.lock").open() as lock, watching(web) as watcher:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        watcher.wait_to_say("no pass: another controller is at work")
-        alive = watcher.manager.count("WATCHDOG=1")
-        wait_for(lambda: watcher.manager.count("WATCHDOG=1") >= alive + 3, what="signs of life")
-        fcntl.flock(lock, fcntl.LOCK_UN)
-        watcher.wait_to_say("passes go on")
-        assert watcher.end() == 0
-    assert sum("another controller" in line for line in watcher.lines) == 1
