@@ -13,7 +13,7 @@ from tests.live.faults import harm
 from tests.live.faults.controller import PAUSE, Controller, Loop
 from tests.live.faults.harm import Harm
 from tests.live.faults.lane import LEASE, LEASED, ORDINARY, UNITS, Lane
-from tests.live.faults.witness import Life, Span, Account, Witness
+from tests.live.faults.witness import Account, Life, Span, Witness
 
 MOVED_WITHIN = 120.0
 """Seconds for units to run elsewhere: a lease and the time that a visit stays valid have to pass first."""

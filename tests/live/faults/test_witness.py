@@ -10,7 +10,7 @@ import pytest
 from fleetssh import clock
 from fleetssh.lab import Lab
 from tests.live.conftest import wait_for
-from tests.live.faults.witness import Life, Span, Account, Witness
+from tests.live.faults.witness import Account, Life, Span, Witness
 
 PIDS = frozenset({"1"})
 

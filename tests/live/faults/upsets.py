@@ -15,7 +15,7 @@ from tests.live.conftest import Answer, Fleet, wait_for
 from tests.live.faults.controller import Cron
 from tests.live.faults.lane import LEASED, ORDINARY, UNITS, Lane
 from tests.live.faults.rows import PASSES_TO_CONVERGE, Fate, Seen, slug_of
-from tests.live.faults.witness import Life, Account, Witness
+from tests.live.faults.witness import Account, Life, Witness
 from tests.live.outside import service
 from tests.live.test_moving import give_role
 
