@@ -31,6 +31,7 @@ class Faults:
             (4, self._freeze),
             (5, self._cut),
             (3, self._cut_one_way),
+            (5, self._unplug),
             (4, self._swallow),
             (4, self._hold_up),
             (2, self._disk),
@@ -131,6 +132,26 @@ class Faults:
             way = "" if there and back else " (there)" if there else " (back)"
             machine.say(f"CUT{way} from {computer.name} for {span:.1f} s")
 
+    def _unplug(self, machine: Machine) -> None:
+        """Its own cable: nobody reaches it, and it reaches nobody."""
+        network = self.world.network
+        if machine.host in network.unplugged:
+            return
+        network.unplugged.add(machine.host)
+        network.pairs_well_since = float("inf")
+
+        def heal() -> None:
+            network.unplugged.discard(machine.host)
+            self._note_pairs()
+            machine.say("plugged in again")
+
+        machine.say(f"UNPLUGGED for {self._for_a_while(heal):.1f} s")
+
+    def _note_pairs(self) -> None:
+        network = self.world.network
+        if not network.cut_pairs and not network.unplugged:
+            network.pairs_well_since = self.world.kernel.now
+
     def _cut_all(self, machine: Machine) -> None:
         computer = self.world.chance.choice(self.world.computers)
         links = [self.world.network.link(computer.name, m.host) for m in self.world.all_machines]
@@ -156,8 +177,7 @@ class Faults:
 
         def heal() -> None:
             network.cut_pairs.discard(pair)
-            if not network.cut_pairs:
-                network.pairs_well_since = self.world.kernel.now
+            self._note_pairs()
 
         machine.say(f"CUT from {other.host} for {self._for_a_while(heal):.1f} s")
 
@@ -173,7 +193,7 @@ class Faults:
         self.world.network.link(computer.name, machine.host).held_up = span
         machine.say(f"HOLDS UP the next visit from {computer.name} for {span:.1f} s")
         if self.world.chance.random() < 0.5:
-            self.world.kernel.after(self.world.chance.uniform(1.0, 6.0), lambda: self._cut(machine))
+            self.world.kernel.after(self.world.chance.uniform(1.0, 6.0), lambda: self._unplug(machine))
 
     def _disk(self, machine: Machine) -> None:
         machine.disk = self.world.chance.choice((Failure.DISK_FULL, Failure.READ_ONLY))

@@ -11,6 +11,7 @@ from fleetssh.core.model import MachineRecord, State
 from fleetssh.core.sighting import Failure, Reached, Sighting, Unreached
 from fleetssh.store import REIGN, Store
 from fleetssh.store.memory import MemoryStore
+from tests.sim.reasons import is_silent
 
 if TYPE_CHECKING:
     from tests.sim.controller import Computer
@@ -91,7 +92,7 @@ class Ledger:
         if held is not None and (held.fence > fence or (held.fence == fence and held.who != who)):
             sighting = Unreached(host, Failure.FENCED)
         self.sightings[host] = sighting
-        if isinstance(sighting, Unreached) and sighting.failure.is_silence:
+        if isinstance(sighting, Unreached) and is_silent(sighting):
             silence = self.silences.setdefault(host, Silence(now - sighting.silent_seconds))
             silence.looks += sighting.looks
             return

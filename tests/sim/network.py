@@ -61,11 +61,13 @@ class Sent:
 
 @dataclass(slots=True)
 class Network:
-    """All links. A pair of machines reaches each other unless it is among the ``cut_pairs``."""
+    """All links. Two machines reach each other unless they are among the ``cut_pairs``, or one of them is
+    ``unplugged``."""
 
     world: World
     links: dict[tuple[str, str], Link] = field(default_factory=dict)
     cut_pairs: set[tuple[str, str]] = field(default_factory=set)
+    unplugged: set[str] = field(default_factory=set)
     count: int = 0
     pairs_well_since: float = 0.0
     under_way: int = 0
@@ -82,7 +84,12 @@ class Network:
         """What one machine meets at another's SSH port."""
         other = self.machine_at(address)
         pair = (min(machine.host, other.host), max(machine.host, other.host))
-        if pair in self.cut_pairs or not other.on or not other.sshd:
+        if (
+            pair in self.cut_pairs
+            or self.unplugged & {machine.host, other.host}
+            or not other.on
+            or not other.sshd
+        ):
             return Opinion.NOTHING
         return Opinion.CONNECTED if other.frozen else Opinion.HELLO
 
@@ -110,7 +117,7 @@ class Network:
             link.swallows -= 1
             machine.say(f"reply to visit {sent.number} is lost")
             return
-        if not link.back or not sent.hears:
+        if not link.back or machine.host in self.unplugged or not sent.hears:
             return
         sent.answer = sighting
         self.world.kernel.wake(sent.process.actor, self.world.chance.uniform(0.001, 0.05))
@@ -120,6 +127,7 @@ class Network:
         for link in self.links.values():
             link.there, link.back, link.swallows, link.held_up = True, True, 0, 0.0
         self.cut_pairs.clear()
+        self.unplugged.clear()
         self.pairs_well_since = now
 
     def later_delivery(self, sent: Sent, machine: Machine) -> None:
@@ -130,7 +138,7 @@ class Network:
         def again() -> None:
             if machine.boots != boot or self.world.kernel.now - began > RETRANSMIT_SECONDS:
                 return
-            if link.there and machine.on:
+            if link.there and machine.host not in self.unplugged and machine.on:
                 machine.say(f"visit {sent.number} arrives after {self.world.kernel.now - sent.at:.0f} s")
                 machine.later(0.01, lambda: self.deliver(sent, machine))
             else:
@@ -201,9 +209,13 @@ class SimCarrier:
 
     # ------------------------------------------------------------ one visit
 
+    def _is_whole(self, machine: Machine) -> bool:
+        network = self._process.world.network
+        link = network.link(self._process.computer.name, machine.host)
+        return link.is_whole and machine.host not in network.unplugged
+
     def _is_alive(self, machine: Machine, boot: int) -> bool:
-        link = self._process.world.network.link(self._process.computer.name, machine.host)
-        return link.is_whole and machine.on and machine.boots == boot and not machine.frozen
+        return self._is_whole(machine) and machine.on and machine.boots == boot and not machine.frozen
 
     def _use_kept(self, machine: Machine, name: str) -> tuple[int, float]:
         """How many looks the state of the kept connection is worth, and for how long it has been silent."""
@@ -218,15 +230,14 @@ class SimCarrier:
 
     def _connect(self, machine: Machine) -> Failure | None:
         process = self._process
-        link = process.world.network.link(process.computer.name, machine.host)
-        failure, seconds = self._meets(machine, link)
+        failure, seconds = self._meets(machine)
         process.sleep(seconds)
-        if failure is None and self._meets(machine, link)[0] is not None:
+        if failure is None and self._meets(machine)[0] is not None:
             return Failure.TIMEOUT
         return failure
 
-    def _meets(self, machine: Machine, link: Link) -> tuple[Failure | None, float]:
-        if not link.is_whole:
+    def _meets(self, machine: Machine) -> tuple[Failure | None, float]:
+        if not self._is_whole(machine):
             return Failure.TIMEOUT, self._connect_seconds
         if not machine.on:
             return (Failure.NO_ROUTE, 1.0) if machine.boots % 2 else (Failure.TIMEOUT, self._connect_seconds)
@@ -246,7 +257,8 @@ class SimCarrier:
         def arrive() -> None:
             if held_up:
                 machine.say(f"visit {sent.number} arrives, {held_up:.0f} s late")
-            if (link.there or held_up) and machine.on:
+            is_cut = not link.there or machine.host in network.unplugged
+            if (held_up or not is_cut) and machine.on:
                 machine.later(0.0, lambda: network.deliver(sent, machine))
             else:
                 network.later_delivery(sent, machine)

@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING
 from fleetssh.control.result import Pass
 from fleetssh.core.errors import FleetError
 from fleetssh.core.model import Claim, State, TargetState
-from fleetssh.core.names import glob_matches
 from fleetssh.core.sighting import Reached, Sighting, Unreached
 from fleetssh.core.visit import Visit
+from tests.sim.reasons import conflict, is_silent, must_leave, why_not_lost
 
 if TYPE_CHECKING:
     from tests.sim.controller import Process
     from tests.sim.machine import Machine
     from tests.sim.network import Sent
     from tests.sim.world import World
-
-TOLERANCE = 0.97
-"""Clocks of machines and controllers differ by half a percent, and looks take their time."""
 
 TWICE = "no unit runs twice"
 LEASED_TWICE = "no leased unit runs twice, not even cut off"
@@ -160,7 +157,10 @@ class Rules:
     # ------------------------------------------------------------ of a controller
 
     def sends(self, process: Process, machine: Machine, sent: Sent) -> None:
-        """A visit sets out."""
+        """A visit sets out. What the machines are that it may rely on is decided by then."""
+        if sent.visit.order is not None:
+            silent = {host for host, seen in process.ledger.sightings.items() if is_silent(seen)}
+            sent.lost |= {host for host in silent if not why_not_lost(self.world, process, host)}
 
     def answered(self, process: Process, host: str, visit: Visit, sighting: Sighting) -> None:
         """A process was told how a machine is. Only looks decide about silence: they are all made before."""
@@ -209,66 +209,25 @@ class Rules:
             return  # nothing of ours was there when it left
         if isinstance(seen, Unreached) or seen is None:
             self.lost(process, machine.host)
-        elif is_member and not self._must_leave(name, machine, before, after):
+        elif is_member and not must_leave(name, machine, before, after):
             self.broken(HEALTHY, f"{name} is moved off {machine.host}, where it fits")
-
-    def _must_leave(self, name: str, machine: Machine, before: State, after: State) -> bool:
-        """Whether a machine that answers cannot keep a unit, by the letter of the rules."""
-        needs = after.wanted[name].unit.requirements
-        here = {n for s in (before, after) for n, p in s.placements.items() if p.machine == machine.id}
-        globals_here = {n for n, w in after.wanted.items() if w.unit.requirements.is_global}
-        others = {
-            n: after.wanted[n].unit.requirements
-            for n in sorted((here | globals_here) - {name})
-            if n in after.wanted
-        }
-        stays = {n for n, p in after.placements.items() if p.machine == machine.id} | globals_here
-        return (
-            name in machine.own
-            or any(machine.zone not in values for key, values in needs.metadata if key == "zone")
-            or any(peer not in stays for peer in needs.machine_of)
-            or any(conflict(needs.conflicts, name, other.conflicts, n) for n, other in others.items())
-            or any(glob_matches(pattern, name) for other in others.values() for pattern in other.replaces)
-            or any(n in others and self._must_leave(n, machine, before, after) for n in needs.machine_of)
-        )
 
     def lost(self, process: Process, host: str) -> None:
         """A controller has given a machine up: was it right to?"""
-        ledger = process.ledger
-        if host in ledger.lost:
+        if host in process.ledger.lost:
             return
-        now, patience = self.world.kernel.now, self.world.patience
-        silence = ledger.silences.get(host)
-        if (
-            silence is None
-            or silence.looks < patience.looks
-            or now - silence.since < patience.seconds * TOLERANCE
-        ):
-            told = f"{silence.looks} looks in {now - silence.since:.1f} s" if silence else "it was not silent"
-            self.broken(DOUBT, f"{host} is given up after {told}")
-        answering = [h for h, s in ledger.sightings.items() if isinstance(s, Reached)]
-        if not answering:
-            self.broken(DOUBT, f"{host} is given up while nobody answers")
-        ever_seen = (ledger.base.machines().keys() | set(answering)) - ledger.lost.keys()
-        known = {h: s for h, s in ledger.sightings.items() if h in ever_seen}
-        silent = [h for h, s in known.items() if isinstance(s, Unreached) and s.failure.is_silence]
-        if len(silent) >= patience.at_least and len(silent) > len(known) * patience.share:
-            self.broken(DOUBT, f"{host} is given up while {len(silent)} of {len(known)} are silent")
-        machine = self.world.machines[host]
-        if (
-            machine.well_since < process.pass_began
-            and self.world.network.pairs_well_since < process.pass_began
-        ):
-            self.broken(DOUBT, f"{host} is given up though every other machine reaches it")
+        if why := why_not_lost(self.world, process, host):
+            self.broken(DOUBT, f"{host} is given up {why}")
         process.say(f"gives up {host}")
-        ledger.lost[host] = now
+        process.ledger.lost[host] = self.world.kernel.now
 
     def passed(self, process: Process, done: Pass) -> None:
         """A pass is over: what it promises of the machines that it reached."""
         for host, record in sorted(done.records.items()):
             if record.lost and host in self.world.machines:
                 self.lost(process, host)
-        if self.world.is_quiet_since(process.pass_began) and not done.troubles and not done.withheld:
+        is_quiet = self.world.is_quiet_since(process.pass_began)
+        if is_quiet and not (done.troubles or done.withheld or done.is_fenced):
             self._check_order(done)
 
     def _check_order(self, done: Pass) -> None:
@@ -295,11 +254,3 @@ class Rules:
                         needs.conflicts, name, beside.unit.requirements.conflicts, other
                     ):
                         self.broken(CONFLICT, f"{name} and {other} run on {machine.host} after a pass")
-
-
-def conflict(mine: tuple[str, ...], name: str, theirs: tuple[str, ...], other: str) -> bool:
-    """Whether one of two units declares a conflict with the other."""
-    return name != other and (
-        any(glob_matches(pattern, other) for pattern in mine)
-        or any(glob_matches(pattern, name) for pattern in theirs)
-    )

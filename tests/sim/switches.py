@@ -62,7 +62,7 @@ def _joined(one: Any, other: Any) -> Any:
 
 
 def _restarting(*arguments: Any, real: Callable[..., list[Step]] = mending.mend) -> list[Step]:
-    """Mends what is well, too: a running unit is restarted when its machine has another manifest than ours."""
+    """Mends what is well, too: a unit that runs is restarted in every pass."""
     steps = real(*arguments)
     wanted, found = arguments[0], arguments[1]
     if not steps and found is not None and found.active == "active" and wanted.generation == 0:

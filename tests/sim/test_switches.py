@@ -1,9 +1,9 @@
 """The ring can fail: with any safeguard off, some seed breaks a rule.
 
-What no simulation of visits as values can see is tested elsewhere: host keys and logins (rule 11: here they are
-kinds of failure only; ``tests/hosts``, ``tests/live``), the formats on the wire (rule 10: ``tests/wire``), limits
-(rule 12: beside what they limit), a state that is lost (rule 9: ``tests/live``), and whether systemd keeps what its
-unit files promise (leases in ``tests/live``).
+What no simulation of visits as values can see is tested elsewhere: host keys and logins (rule 11: here they
+are kinds of failure only; ``tests/hosts``, ``tests/live``), formats on the wire (rule 10: ``tests/wire``),
+limits (rule 12: beside what they limit), a state that is lost (rule 9: ``tests/live``), and whether systemd
+keeps what its unit files promise (leases in ``tests/live``).
 """
 
 from __future__ import annotations
