@@ -17,6 +17,7 @@ from fleetssh.cli.telling import done_lines
 from fleetssh.cli.troubles import MACHINE, Trouble, troubles_of
 from fleetssh.control.result import Pass
 from fleetssh.core.errors import FleetError, StoreHeld
+from fleetssh.core.leases import warn_of_short
 from fleetssh.core.model import Health
 from fleetssh.core.sighting import Reached
 from fleetssh.inventory import Inventory
@@ -43,9 +44,11 @@ class Watch:
         self._failing_since = self._told_at = 0.0
         self._is_told = False
         self._is_ready = False
+        self._interval = 0.0
 
     def started(self, inventory: Inventory, state: str, interval_seconds: float) -> None:
         """The loop begins; ``state`` says where the state is."""
+        self._interval = interval_seconds
         machines = f"{plural(len(inventory.hosts), 'machine')} of {inventory.source}"
         self._print(say, f"watching {machines} every {interval_seconds:g} s; state in {state}")
 
@@ -60,7 +63,7 @@ class Watch:
             self._print(say, "passes go on")
         self._failure, self._is_told = "", False
         self._print(say, *done_lines(done))
-        troubles, _ = troubles_of(done)
+        troubles = [*troubles_of(done)[0], *_short_leases(done, self._interval)]
         for trouble in troubles:
             if trouble.key not in self._troubles:
                 self._print(note, *trouble.lines)
@@ -135,6 +138,14 @@ class Watch:
     def _print(self, how: Callable[..., None], *lines: str) -> None:
         stamp = f"{clock.as_local(clock.now())} " if self._stamped else ""
         how(*(f"{stamp}{line}" for line in lines))
+
+
+def _short_leases(done: Pass, interval_seconds: float) -> list[Trouble]:
+    """Leases that may run out between two passes that find all well."""
+    found = [f for s in done.sightings.values() if isinstance(s, Reached) for f in s.found]
+    leases = {unit.entry.name: unit.entry.lease for unit in found}
+    text = warn_of_short(leases, interval_seconds)
+    return [Trouble(("lease", text), (f"WARNING: {text}",))] if text else []
 
 
 def _summary(done: Pass) -> str:

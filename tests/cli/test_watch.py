@@ -133,6 +133,22 @@ def test_who_holds_the_state_for_long_is_named_once_and_nobody_else(
     assert line.startswith("no pass: another controller is at work: bob")
 
 
+def test_a_lease_that_may_run_out_between_passes_is_told_once(watch: Watch, said: Said) -> None:
+    held = found(A)
+    leased = look("m1", replace(held, entry=replace(held.entry, lease=30)))
+    done = make_pass([A], leased, look("m2"), placed={"a.service": "m1"})
+    done = replace(done, sightings={"m1": leased, "m2": done.sightings["m2"]})
+    watch.started(inventory("m1", "m2"), "state.db", 2.0)
+    watch.passed(done)
+    assert not any("lease of" in line for line in said())
+    watch.started(inventory("m1", "m2"), "state.db", 60.0)
+    for _ in range(3):
+        watch.passed(done)
+    told = [line for line in said() if "lease of" in line]
+    assert len(told) == 1
+    assert told[0].startswith("WARNING: a lease of 30 s may run out between passes every 60 s (a.service)")
+
+
 def test_what_has_changed_in_the_inventory_is_told(watch: Watch, said: Said) -> None:
     before = inventory("m1", "m2", warnings=("old",))
     watch.reread(before, inventory("m1", "m3", warnings=("old", "new")))
