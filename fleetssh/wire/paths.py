@@ -9,6 +9,7 @@ UNITS = f"{FLEET}/units"
 MANIFEST = f"{FLEET}/manifest"
 LOCK = f"{FLEET}/lock"
 HOLDER = f"{FLEET}/holder"
+HOLDER_LOCK = f"{FLEET}/holder.lock"
 LINKS = "/run/systemd/system"
 CONF = "/etc/fleet/fleet.conf"
 

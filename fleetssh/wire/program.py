@@ -24,6 +24,9 @@ MAX_JOB_RECORDS = 400
 PROBE_SECONDS = 2
 """How long a machine tries the SSH ports of others: two packets may be lost, and a pass waits for it."""
 
+HOLDER_WAIT_SECONDS = 5
+"""How long a visit waits for another one that writes down whom the machine obeys: it takes a millisecond."""
+
 LOCK_WAIT_SECONDS = 40
 """How long a visit waits for another one on the same machine before it gives up: longer than that may wait
 for systemd's jobs."""
@@ -160,13 +163,24 @@ obey() {{
   if [ -n "$owner" ] && [ "$owner" != "$cluster" ] && [ "$owner" != "$over" ]; then
     refused="foreign it runs units of cluster $owner"; return 1
   fi
-  if [ "$held_cluster" = "$cluster" ]; then
-    [ "$fence" -eq "$held_fence" ] && [ "$who" = "$held_who" ] && return
-    if [ "$fence" -le "$held_fence" ]; then
-      refused="fenced $held_who holds it (fence $held_fence, this is $fence)"; return 1
-    fi
+  [ "$held" = "$cluster $fence $who" ] && return
+  # Looks don't wait for the machine's lock, which an act holds for long. Where it cannot be, none is needed:
+  # then nothing can be written either.
+  said=$({{ mkdir -p -m 0755 {paths.FLEET} && : >>{paths.HOLDER_LOCK}; }} 2>&1) || return
+  exec 8>>{paths.HOLDER_LOCK}
+  if command -v flock >/dev/null && ! flock -w {HOLDER_WAIT_SECONDS} 8; then
+    refused="busy another visit holds {paths.HOLDER_LOCK}"; return 1
   fi
-  said=$({{ mkdir -p -m 0755 {paths.FLEET} && printf '%s\n' "$cluster $fence $who" >{paths.HOLDER}.new &&
+  read_holder; outrank; set -- $?
+  exec 8>&-
+  return $1
+}}
+outrank() {{
+  if [ "$held_cluster" = "$cluster" ] && [ "$fence" -le "$held_fence" ]; then
+    [ "$held" = "$cluster $fence $who" ] && return
+    refused="fenced $held_who holds it (fence $held_fence, this is $fence)"; return 1
+  fi
+  said=$({{ printf '%s\n' "$cluster $fence $who" >{paths.HOLDER}.new &&
     mv -f {paths.HOLDER}.new {paths.HOLDER}; }} 2>&1) && held="$cluster $fence $who"
 }}
 
@@ -326,6 +340,16 @@ halt() {{
   for f; do stick "$f" "systemd does not say whether it has stopped"; done
 }}
 stick() {{ stuck="$stuck $1 "; tell stuck "$1"; say "$2"; }}
+
+# rest SECONDS NAME...: what came to life since it was looked at (by a timer, a socket, a person) is stopped
+rest() {{
+  limit=$1; shift; awake=
+  for state in $(systemctl is-active -- "$@"); do
+    case $state in inactive|failed|unknown) ;; *) awake="$awake $1" ;; esac
+    shift
+  done
+  [ -z "$awake" ] || halt "$limit" $awake
+}}
 
 remove() {{
   systemctl --runtime --no-reload -q disable -- "$@"

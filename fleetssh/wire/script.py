@@ -145,6 +145,7 @@ def _jobs(action: Action, names: list[str], wait_seconds: int) -> Iterator[str]:
             case Action.STOP:
                 yield f"{mine} halt {STOP_WAIT_SECONDS} $names"
             case Action.REMOVE:
+                yield f"{mine} rest {STOP_WAIT_SECONDS} $names"
                 yield f"{mine} run remove remove $names"
             case Action.LINK:
                 yield f"{mine} link $names"

@@ -15,7 +15,7 @@ from fleetssh.core.visit import Order, Probe, Visit
 from fleetssh.wire.reply import read_reply
 from fleetssh.wire.script import write_visit
 from tests.wire.machine import Machine
-from tests.wire.visits import CLUSTER, MARK, WHO, act, holding, install, look, plan, want
+from tests.wire.visits import CLUSTER, LOADED, MARK, WHO, act, holding, install, look, plan, want
 
 A, B = want("a.service"), want("b.service")
 STOP = plan([A], stop=["a.service"])
@@ -162,3 +162,28 @@ def test_a_machine_without_means_to_try_says_so(machine: Machine) -> None:
     seen = read_reply("h1", "10.1.1.1", MARK, blind, 0.0)
     assert isinstance(seen, Reached)
     assert seen.opinions == {"h2": Opinion.UNKNOWN}
+
+
+# ---------------------------------------------------------------- what changes between a look and an act
+
+
+def test_a_unit_that_came_to_life_since_the_look_is_stopped_before_it_goes(machine: Machine) -> None:
+    """Its timer fired while other machines were waited for."""
+    idle = want("job.service", LOADED)
+    left = machine.reached(act(install(idle))).manifest
+    machine.set_state("job.service", "active", "running")
+    seen = machine.reached(act(plan([], remove=["job.service"], reload=[""]), left))
+    assert machine.asked("stop") == ["job.service"]
+    assert machine.state("job.service") == "loaded inactive dead"
+    assert seen.manifest == Manifest()
+
+
+def test_a_unit_that_came_to_life_and_does_not_stop_stays_ours(machine: Machine) -> None:
+    idle = want("job.service", LOADED)
+    left = machine.reached(act(install(idle))).manifest
+    machine.set_state("job.service", "active", "running")
+    (machine.sim / "stubborn").write_text("job.service\n")
+    seen = machine.reached(act(plan([], remove=["job.service"], reload=[""]), left))
+    assert (machine.units / "job.service").exists()
+    assert seen.manifest == left
+    assert "still active" in failures(seen)

@@ -177,6 +177,7 @@ def test_steps_are_carried_out_in_fleets_order(machine: Machine) -> None:
     assert acted == [
         ("stop", "a.service b.service"),
         ("is-active", "a.service b.service"),
+        ("is-active", "a.service"),
         ("disable", "a.service"),
         ("reset-failed", "a.service"),
         ("enable", "b.service"),
@@ -485,7 +486,7 @@ CHANGES = plan(
 def test_a_full_disk_is_told_and_stops_nothing(machine: Machine) -> None:
     machine.reached(act(install(A, B)))
     before = listing(machine)
-    assert len(before) == 4
+    assert len(before) == 5
     machine.extra = SMALL
     seen, after = visit_and_list(machine, act(CHANGES, holding(A, B)))
     assert after == before
