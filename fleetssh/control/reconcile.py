@@ -13,6 +13,7 @@ from fleetssh.control.visiting import Errands
 from fleetssh.core.checking import check
 from fleetssh.core.doubt import expecting, is_done_with
 from fleetssh.core.errors import FleetError, StoreConflict
+from fleetssh.core.gathering import is_unread
 from fleetssh.core.health import judge
 from fleetssh.core.model import MachinePlan, MachineRecord, Plan, Step
 from fleetssh.core.outcomes import done_steps
@@ -186,6 +187,7 @@ def _remember(cluster: Cluster, done: Pass, events: Sequence[Event]) -> None:
     names = {host.name for host in cluster.inventory.hosts}
     at = cluster.time()
     kept = {n: record for n, record in done.records.items() if n in names or not is_done_with(record, at)}
-    forgotten = [name for name in done.survey.stored if name not in kept and name not in names]
+    stored = done.survey.stored
+    forgotten = [n for n, old in stored.items() if n not in kept and not (n in names and is_unread(old))]
     told = news(events, cluster.store.history(len(events))) if events else ()
     cluster.store.remember(kept.values(), forgotten, told)

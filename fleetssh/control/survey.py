@@ -10,8 +10,9 @@ from fleetssh.control.cluster import Cluster
 from fleetssh.control.visiting import Errands
 from fleetssh.core.doubt import Doubt, doubts, is_done_with
 from fleetssh.core.errors import InventoryError
-from fleetssh.core.gathering import keep_unread
-from fleetssh.core.health import judge, second_opinions
+from fleetssh.core.gathering import keep_unread, overheard
+from fleetssh.core.health import health_of, judge, second_opinions
+from fleetssh.core.identity import follow, homes, is_ghost
 from fleetssh.core.metadata import merge
 from fleetssh.core.model import Claim, Machine, MachineRecord, State, TargetState
 from fleetssh.core.sighting import Failure, Reached, Sighting, Unreached
@@ -63,41 +64,46 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
     Raises InventoryError when two hosts turn out to be one machine: placing anything would be guessing.
     """
     stored = cluster.store.machines()
-    hosts = _hosts(cluster.inventory, stored, cluster.time())
+    known = _renamed(stored, cluster.inventory)
+    hosts = _hosts(cluster.inventory, known, cluster.time())
     claim = None if fence is None else Claim(state.cluster, fence, cluster.controller)
-    records = {name: r for name, r in stored.items() if name in hosts and r.machine_id}
+    records = {name: r for name, r in known.items() if name in hosts and r.machine_id}
     if claim:
         records |= _arm(cluster, records)
     errands = Errands(cluster, claim, hosts, records)
     looks = errands.look(_second_opinions(cluster, records, hosts) if deciding else {})
     looks |= errands.renew(looks)
-    records |= _disarm(stored, looks)
+    records |= _disarm(known, looks)
     at = cluster.time()
     refuse_twins(cluster.inventory, looks)
+    names = frozenset(host.name for host in cluster.inventory.hosts)
+    ghosts = {name: r for name, r in known.items() if is_ghost(r) and not is_done_with(r, at)}
+    records = follow(records | ghosts, looks, names)
+    elsewhere = homes(looks, names)
+    looks = {
+        name: sighting
+        for name, sighting in looks.items()
+        if not isinstance(sighting, Reached) or elsewhere[sighting.facts.machine_id] == name
+    }
     ours = {host: _if_ours(sighting, state, claim) for host, sighting in looks.items()}
-    sightings = keep_unread(stored, ours, state.wanted)
+    sightings = keep_unread({**known, **records}, ours, state.wanted)
+    records |= _overheard(records, ours, sightings, at)
     patience = cluster.patience if deciding else replace(cluster.patience, looks=NEVER)
-    leaving = frozenset(hosts) - {host.name for host in cluster.inventory.hosts}
+    leaving = frozenset(hosts) - names
     believe = cluster.believe_silence
     judgement = judge(records, sightings, patience, at, believe=believe, leaving=leaving)
     judged = {
         name: replace(errands.dated(record), way=way_of(hosts[name]))
         for name, record in judgement.records.items()
     }
-    machines = [
-        Machine(
-            id=record.machine_id,
-            host=name,
-            address=record.address,
-            metadata=merge(record.metadata, hosts[name].metadata),
-            health=judgement.health[name],
-            occupied=_occupied(sightings[name]),
-            is_leaving=name in leaving,
-            lease=hosts[name].lease,
-        )
-        for name, record in judged.items()
-    ]
-    machines.sort(key=lambda machine: machine.id)
+    judged |= {name: record for name, record in records.items() if is_ghost(record)}
+    machines = sorted(
+        (
+            _machine(record, hosts.get(name), sightings.get(name), name in leaving)
+            for name, record in judged.items()
+        ),
+        key=lambda machine: machine.id,
+    )
     return Survey(
         sightings,
         judged,
@@ -108,6 +114,53 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
         hosts=hosts,
         claim=claim,
     )
+
+
+def _machine(
+    record: MachineRecord, host: Host | None, sighting: Sighting | None, is_leaving: bool
+) -> Machine:
+    """A machine as placement sees it; without a ``host`` no name leads to it any more."""
+    return Machine(
+        id=record.machine_id,
+        host=record.host,
+        address=record.address,
+        metadata=merge(record.metadata, host.metadata if host else {}),
+        health=health_of(record),
+        occupied=_occupied(sighting),
+        is_leaving=is_leaving or host is None,
+        lease=host.lease if host else 0,
+    )
+
+
+def _renamed(stored: Mapping[str, MachineRecord], inventory: Inventory) -> dict[str, MachineRecord]:
+    """``stored``, in which a host that left the inventory is the new one that is reached the same way."""
+    known = dict(stored)
+    for host in inventory.hosts:
+        if host.name in stored:
+            continue
+        for name, record in stored.items():
+            left = name in known and all(name != other.name for other in inventory.hosts)
+            if left and record.way and _place(record.way) == _place(way_of(host)):
+                known[host.name] = replace(known.pop(name), host=host.name)
+                break
+    return known
+
+
+def _place(way: Mapping[str, str]) -> tuple[str | None, str | None]:
+    return way.get("address"), way.get("port")
+
+
+def _overheard(
+    records: Mapping[str, MachineRecord],
+    looked: Mapping[str, Sighting],
+    judged: Mapping[str, Sighting],
+    at: float,
+) -> dict[str, MachineRecord]:
+    return {
+        host: overheard(records.get(host), sighting, at)
+        for host, sighting in looked.items()
+        if isinstance(sighting, Reached) and sighting is not judged[host]
+    }
 
 
 def _hosts(inventory: Inventory, stored: Mapping[str, MachineRecord], at: float) -> dict[str, Host]:
@@ -148,7 +201,7 @@ def _disarm(stored: Mapping[str, MachineRecord], looks: Mapping[str, Sighting]) 
     }
 
 
-def _occupied(sighting: Sighting) -> frozenset[str]:
+def _occupied(sighting: Sighting | None) -> frozenset[str]:
     return frozenset(sighting.occupied) if isinstance(sighting, Reached) else frozenset()
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from fleetssh.core.errors import UnitError
+from fleetssh.core.health import seen_there
 from fleetssh.core.mending import RUNNING
 from fleetssh.core.model import MachineRecord, Placement, TargetState, Unit, Wanted
 from fleetssh.core.requirements import read_unit
@@ -143,6 +144,21 @@ def keep_unread(
         else sighting
         for host, sighting in sightings.items()
     }
+
+
+def overheard(record: MachineRecord | None, sighting: Reached, at: float) -> MachineRecord:
+    """The record of a machine that is left alone because it was not read yet, with what it was seen to hold
+    at the store's time ``at``: nobody else may start what runs there."""
+    before = record or MachineRecord(sighting.host, sighting.facts.machine_id, address=sighting.address)
+    seen = {one.name: one for one in (*before.seen, *seen_there(sighting))}
+    leased = any(one.lease for one in seen.values())
+    return replace(
+        before,
+        machine_id=sighting.facts.machine_id,
+        boot_id="",
+        seen=tuple(seen[name] for name in sorted(seen)),
+        armed_at=at if leased else before.armed_at,
+    )
 
 
 def _is_strange(record: MachineRecord | None, sighting: Reached, wanted: Mapping[str, Wanted]) -> bool:

@@ -149,21 +149,19 @@ def _seen(sighting: Reached, known: MachineRecord | None, at: float) -> MachineR
         address=sighting.address,
         metadata=describe(sighting.facts, known.metadata if known else {}),
         last_good=sighting.seen_at,
-        seen=tuple(
-            Seen(
-                found.entry.name,
-                found.entry.target,
-                found.load,
-                found.active,
-                found.sub,
-                found.entry.lease,
-            )
-            for found in sighting.found
-        ),
+        seen=seen_there(sighting),
         uptime=sighting.facts.uptime,
         read_at=at,
         armed_at=_armed_at(sighting, known, at),
         way=known.way if known else {},
+    )
+
+
+def seen_there(sighting: Reached) -> tuple[Seen, ...]:
+    """What a look found of ours, as it is remembered."""
+    return tuple(
+        Seen(found.entry.name, found.entry.target, found.load, found.active, found.sub, found.entry.lease)
+        for found in sighting.found
     )
 
 

@@ -1,0 +1,59 @@
+"""Who is who: what is known of a machine follows it, whatever name the inventory has for it now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import replace
+
+from fleetssh.core.model import MachineRecord
+from fleetssh.core.sighting import Reached, Sighting
+
+GHOST = "~"
+"""Between the name and the id of a machine that no name leads to any more; no inventory has such a name."""
+
+REPLACED = "another machine answers at its address"
+
+
+def homes(sightings: Mapping[str, Sighting], inventory: Set[str]) -> dict[str, str]:
+    """Machine id -> the name under which it answered: one of the ``inventory`` before one that left it."""
+    answered = {host: s.facts.machine_id for host, s in sorted(sightings.items()) if isinstance(s, Reached)}
+    left = {machine: host for host, machine in answered.items() if host not in inventory}
+    return left | {machine: host for host, machine in answered.items() if host in inventory}
+
+
+def follow(
+    records: Mapping[str, MachineRecord], sightings: Mapping[str, Sighting], inventory: Set[str]
+) -> dict[str, MachineRecord]:
+    """``records`` under the names that lead to their machines after a look at each.
+
+    A machine that answered has its record under the name by which it did: it was renamed. Where a name leads
+    to another machine now, and the record's own did not answer: if that one was known by a name that does not
+    answer now, the two were exchanged, and it is as silent as that. Else it was replaced: its record stays
+    under a name of its own, as lost, because a lease may run there yet.
+    """
+    at = homes(sightings, inventory)
+    answering = {host for host, sighting in sightings.items() if isinstance(sighting, Reached)}
+    following: dict[str, MachineRecord] = {}
+    displaced: list[MachineRecord] = []
+    for name, record in sorted(records.items(), key=lambda item: (item[1].last_good, item[0])):
+        if record.machine_id in at:
+            now = at[record.machine_id]
+            following[now] = replace(record, host=now)
+        elif name in answering:
+            displaced.append(record)
+        else:
+            following[name] = record
+    vacant = sorted(records.keys() & inventory - answering - following.keys())
+    for record in sorted(displaced, key=lambda record: record.host):
+        if vacant:
+            name = vacant.pop(0)
+            following[name] = replace(record, host=name)
+        elif record.seen:
+            ghost = replace(record, host=f"{record.host}{GHOST}{record.machine_id[:8]}", way={})
+            following[ghost.host] = replace(ghost, lost=True, failure=REPLACED)
+    return following
+
+
+def is_ghost(record: MachineRecord) -> bool:
+    """Whether no name leads to the record's machine any more."""
+    return GHOST in record.host
