@@ -19,7 +19,7 @@ from tests.live.conftest import Fleet
 from tests.live.killing import Done, ForkServer
 
 PAUSE = 0.5
-"""Seconds between two passes of a cron in a hurry, and from one of the loop to the next."""
+"""Seconds between two passes of a cron in a hurry."""
 
 QUIET = 2
 """So many passes in a row without a word, and all is over."""
@@ -85,7 +85,7 @@ class Controller(ABC):
                 assert self._thread.is_alive(), f"there are no more passes; the last ones:{said}"
                 self._more.wait(0.1)
 
-    def wait_passes(self, number: int, moment: float, seconds: float = 60.0) -> None:
+    def wait_passes(self, number: int, moment: float, seconds: float = 180.0) -> None:
         """Waits for so many passes that began after ``moment``."""
         self.wait(lambda: len(self.since(moment)) >= number, seconds, f"{number} passes")
 

@@ -19,6 +19,10 @@ LEASE = 20
 """Seconds; several passes fit into it."""
 
 
+HURRIED = ("FLEETSSH_LOST_AFTER_LOOKS", "FLEETSSH_LOST_AFTER_SECONDS", "FLEETSSH_CONNECT_TIMEOUT")
+"""Other tests cannot wait; here the defaults of ``fleetssh run`` are on trial."""
+
+
 class Lane:
     """Rows of different lanes run side by side: nothing is shared but this computer."""
 
@@ -48,7 +52,8 @@ class Lane:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         fleet = Fleet(self.lab, folder, self._sockets)
-        del fleet.env["FLEETSSH_CONNECT_TIMEOUT"]
+        for setting in HURRIED:
+            del fleet.env[setting]
         for unit in ORDINARY:
             fleet.unit(unit, service())
         for unit in LEASED:
