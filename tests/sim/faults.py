@@ -9,6 +9,7 @@ from fleetssh.core.sighting import Failure
 
 if TYPE_CHECKING:
     from tests.sim.controller import Process
+    from tests.sim.focus import Focus
     from tests.sim.machine import Machine
     from tests.sim.network import Sent
     from tests.sim.world import World
@@ -17,15 +18,18 @@ SPANS = (0.3, 2.0, 6.0, 15.0, 45.0, 150.0)
 """How long a fault lasts, in seconds, before chance stretches it: from a hiccup to beyond every patience and
 every lease."""
 
+ACTING_TIMES = 4
+"""As often as looks are visits struck that change something: there are few of them."""
+
 
 class Faults:
     """Strikes with the probability that the storm has; ends when the storm does."""
 
-    def __init__(self, world: World, rate: float) -> None:
-        self.world, self.rate = world, rate
+    def __init__(self, world: World, focus: Focus) -> None:
+        self.world, self.rate = world, world.chance.choice(focus.rates)
         self.struck_at = 0.0
         self.raging = False
-        self._menu: tuple[tuple[int, Callable[[Machine], None]], ...] = (
+        usual: tuple[tuple[int, Callable[[Machine], None]], ...] = (
             (4, self._crash),
             (2, self._reboot),
             (4, self._freeze),
@@ -43,6 +47,7 @@ class Faults:
             (1, self._cut_all),
             (1, self._leave),
         )
+        self._menu = tuple((focus.weights.get(_title(fault), often), fault) for often, fault in usual)
         self._controllers: tuple[tuple[int, Callable[[Process], None]], ...] = (
             (5, self._kill),
             (3, self._pause),
@@ -52,7 +57,9 @@ class Faults:
 
     def strike(self, machine: Machine, sent: Sent | None = None) -> None:
         """At an effect of a machine: perhaps something happens to it now."""
-        if self.raging and self.world.chance.random() < self.rate:
+        is_acting = sent is not None and sent.visit.order is not None
+        rate = self.rate * ACTING_TIMES if is_acting else self.rate
+        if self.raging and self.world.chance.random() < rate:
             weights, faults = zip(*self._menu, strict=True)
             self._note()
             self.world.chance.choices(faults, weights)[0](machine)
@@ -77,8 +84,8 @@ class Faults:
     def _note(self) -> None:
         self.struck_at = self.world.kernel.now
 
-    def _for_a_while(self, undo: Callable[[], None]) -> float:
-        span = self.world.chance.choice(SPANS) * self.world.chance.uniform(0.5, 1.5)
+    def _for_a_while(self, undo: Callable[[], None], least: float = 0.0) -> float:
+        span = max(least, self.world.chance.choice(SPANS) * self.world.chance.uniform(0.5, 1.5))
 
         def end() -> None:
             self._note()
@@ -132,7 +139,7 @@ class Faults:
             way = "" if there and back else " (there)" if there else " (back)"
             machine.say(f"CUT{way} from {computer.name} for {span:.1f} s")
 
-    def _unplug(self, machine: Machine) -> None:
+    def _unplug(self, machine: Machine, least: float = 0.0) -> None:
         """Its own cable: nobody reaches it, and it reaches nobody."""
         network = self.world.network
         if machine.host in network.unplugged:
@@ -145,7 +152,7 @@ class Faults:
             self._note_pairs()
             machine.say("plugged in again")
 
-        machine.say(f"UNPLUGGED for {self._for_a_while(heal):.1f} s")
+        machine.say(f"UNPLUGGED for {self._for_a_while(heal, least):.1f} s")
 
     def _note_pairs(self) -> None:
         network = self.world.network
@@ -193,7 +200,7 @@ class Faults:
         self.world.network.link(computer.name, machine.host).held_up = span
         machine.say(f"HOLDS UP the next visit from {computer.name} for {span:.1f} s")
         if self.world.chance.random() < 0.5:
-            self.world.kernel.after(self.world.chance.uniform(1.0, 6.0), lambda: self._unplug(machine))
+            self.world.kernel.after(self.world.chance.uniform(1.0, 6.0), lambda: self._unplug(machine, 80.0))
 
     def _disk(self, machine: Machine) -> None:
         machine.disk = self.world.chance.choice((Failure.DISK_FULL, Failure.READ_ONLY))
@@ -248,3 +255,7 @@ class Faults:
         self.world.transcript.say(
             process.computer.name, f"CLOCK is wrong by {process.computer.wall_error:.0f} s"
         )
+
+
+def _title(fault: Callable[[Machine], None]) -> str:
+    return fault.__name__.strip("_").replace("_", " ")

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from tests.sim.network import Sent
     from tests.sim.world import World
 
+LOOK_SECONDS = 20.0
+"""A look takes no lock: one that was obeyed goes on when the machine learns of a better claim meanwhile."""
+
 TWICE = "no unit runs twice"
 LEASED_TWICE = "no leased unit runs twice, not even cut off"
 CONFLICT = "conflicting units are never together"
@@ -44,6 +47,7 @@ class Rules:
     def __init__(self, world: World) -> None:
         self.world = world
         self._greatest: dict[tuple[str, int], Claim] = {}
+        self._remembered_at: dict[tuple[str, int], float] = {}
 
     def broken(self, rule: str, what: str) -> None:
         """Ends the seed."""
@@ -129,6 +133,7 @@ class Rules:
         key = (machine.host, machine.boots)
         if key not in self._greatest or claim.fence > self._greatest[key].fence:
             self._greatest[key] = claim
+            self._remembered_at[key] = self.world.kernel.now
 
     def acts(self, machine: Machine, sent: Sent) -> None:
         """A visit begins to change a machine."""
@@ -140,6 +145,12 @@ class Rules:
 
     def renewed(self, machine: Machine, sent: Sent) -> None:
         """A visit has renewed leases."""
+        claim, greatest = sent.visit.claim, self._greatest.get((machine.host, machine.boots))
+        since = self._remembered_at.get((machine.host, machine.boots), 0.0)
+        is_news = self.world.kernel.now - since < LOOK_SECONDS
+        if claim and greatest and claim.fence < greatest.fence and not is_news:
+            told = f"visit {sent.number} with fence {claim.fence}"
+            self.broken(FENCE, f"{told} renews leases on {machine.host}")
         machine.renewed_by = sent.process.ledger
 
     def thawed(self, machine: Machine) -> None:
@@ -224,7 +235,8 @@ class Rules:
     def passed(self, process: Process, done: Pass) -> None:
         """A pass is over: what it promises of the machines that it reached."""
         for host, record in sorted(done.records.items()):
-            if record.lost and host in self.world.machines:
+            # What is not ours to look at stays as lost as it was.
+            if record.lost and is_silent(done.sightings[host]):
                 self.lost(process, host)
         is_quiet = self.world.is_quiet_since(process.pass_began)
         if is_quiet and not (done.troubles or done.withheld or done.is_fenced):

@@ -24,9 +24,11 @@ class Verdict:
     story: str
 
 
-def run_seed(seed: int, levers: frozenset[str] = frozenset(), *, whole: bool = False) -> Verdict:
+def run_seed(
+    seed: int, levers: frozenset[str] = frozenset(), about: str = "", *, whole: bool = False
+) -> Verdict:
     """Tells one seed's story."""
-    world = World(seed, levers)
+    world = World(seed, levers, about)
     rule = what = ""
     try:
         world.tell()

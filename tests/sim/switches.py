@@ -31,12 +31,13 @@ Patch = tuple[object, str, Any]
 class Switch:
     """What is ``off``, of which rule of the design, which rules of the ring it may break, and how it is
     turned off: by ``patches`` of the program, or by a lever of the world of that name. Seeds are tried from
-    ``first`` on, where one was seen to break."""
+    ``first`` on, where one was seen to break, in storms ``about`` what brings it out (empty: any)."""
 
     off: str
     rule: int
     breaks: tuple[str, ...]
     patches: tuple[Patch, ...] = ()
+    about: str = ""
     first: int = 0
 
 
@@ -94,6 +95,7 @@ SWITCHES = (
             (survey, "_arm", lambda *_: {}),
             (reconcile, "expecting", lambda record, *_: record),
         ),
+        about="leases",
     ),
     Switch("machines ignore fences", 4, (FENCE,)),
     Switch(
@@ -104,6 +106,7 @@ SWITCHES = (
         4,
         (TWICE, LEASED_TWICE),
         ((reconcile, "at_rest", lambda plan: plan),),
+        about="copies",
     ),
     Switch("a move is one wave", 5, (TWICE, LEASED_TWICE), ((reconcile, "make_plan", _merged),)),
     Switch(
@@ -111,12 +114,19 @@ SWITCHES = (
         5,
         (TWICE, LEASED_TWICE, CONFLICT),
         ((reconcile._Work, "hold", lambda *_: None),),
+        about="swaps",
     ),
-    Switch("nobody waits for leases", 5, (LEASED_TWICE,), ((doubt, "runs_out", lambda record, lease: 0.0),)),
-    Switch("machines ignore valid_until", 5, (TWICE, LEASED_TWICE)),
-    Switch("leases never run out", 5, (LEASED_TWICE,)),
-    Switch("leases keep nothing from starting", 5, (LEASED_TWICE, TWICE)),
-    Switch("machines renew leases for anybody", 5, (LEASED_TWICE,)),
+    Switch(
+        "nobody waits for leases",
+        5,
+        (LEASED_TWICE,),
+        ((doubt, "runs_out", lambda record, lease: 0.0),),
+        about="leases",
+    ),
+    Switch("machines ignore valid_until", 5, (TWICE, LEASED_TWICE), about="leases"),
+    Switch("leases never run out", 5, (LEASED_TWICE,), about="leases"),
+    Switch("leases keep nothing from starting", 5, (LEASED_TWICE, TWICE), about="leases"),
+    Switch("machines renew leases for anybody", 4, (FENCE, LEASED_TWICE), about="copies"),
     Switch("machines do not guard their own", 6, (FOREIGN,)),
     Switch("what runs is restarted", 7, (HEALTHY,), ((planning, "mend", _restarting),)),
     Switch("what is down stays down", 8, (CONVERGED,), ((mending, "_launch", lambda *_: []),)),
@@ -131,6 +141,7 @@ SWITCHES = (
         5,
         (CONFLICT,),
         ((planning, "_makes_room", lambda *_: False), (planning, "_foe", lambda *_: "")),
+        about="swaps",
     ),
     Switch(
         "MachineOf is not looked at",

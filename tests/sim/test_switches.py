@@ -22,5 +22,7 @@ def test_a_safeguard_that_is_off_is_missed(switch: Switch, monkeypatch: pytest.M
     for owner, name, instead in switch.patches:
         monkeypatch.setattr(owner, name, instead)
     levers = frozenset() if switch.patches else frozenset({switch.off})
-    rules = (run_seed(seed, levers).rule for seed in range(switch.first, switch.first + MOST_SEEDS))
+    rules = (
+        run_seed(seed, levers, switch.about).rule for seed in range(switch.first, switch.first + MOST_SEEDS)
+    )
     assert any(rule in switch.breaks for rule in rules), "nobody noticed"

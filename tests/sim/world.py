@@ -15,6 +15,7 @@ from fleetssh.inventory import Host, Inventory
 from fleetssh.store.memory import MemoryStore
 from tests.sim.controller import EPOCH, Computer, Process
 from tests.sim.faults import Faults
+from tests.sim.focus import FOCUSES
 from tests.sim.kernel import Kernel
 from tests.sim.ledger import Ledger
 from tests.sim.machine import Machine
@@ -41,22 +42,24 @@ KINDS = ("loop", "loop", "loop", "cron", "two loops", "loop and cron", "fork")
 
 
 class World:
-    """Everything that a seed gives. ``levers`` name safeguards that are turned off, to see them missed."""
+    """Everything that a seed gives. ``levers`` name safeguards that are turned off, to see them missed;
+    ``about`` is the storm's focus, which the seed chooses without."""
 
-    def __init__(self, seed: int, levers: frozenset[str] = frozenset()) -> None:
+    def __init__(self, seed: int, levers: frozenset[str] = frozenset(), about: str = "") -> None:
         self.seed, self.levers = seed, levers
         self.chance = chance = Random(seed)
         self.kernel = Kernel()
         self.transcript = Transcript(lambda: self.kernel.now)
         self.rules = Rules(self)
         self.network = Network(self)
-        self.faults = Faults(self, chance.choice((0.0, 0.002, 0.01, 0.03)))
-        self.kind = chance.choice(KINDS)
+        focus = FOCUSES[about or chance.choices(list(FOCUSES), (5, 2, 2, 1))[0]]
+        self.faults = Faults(self, focus)
+        self.kind = chance.choice(focus.kinds or KINDS)
         self.patience = Patience() if self.kind == "cron" else PATIENCE
-        self.names = chance.sample(NAMES, chance.randint(3, 8))
+        self.names = list(focus.names) or chance.sample(NAMES, chance.randint(3, 8))
         self.default_lease = 25 if chance.random() < 0.15 else 0
         self.machines: dict[str, Machine] = {}
-        for number in range(chance.randint(2, 6)):
+        for number in range(chance.randint(*focus.machines)):
             host = f"m{number}"
             rate = 1 + chance.uniform(-0.005, 0.005)
             self.machines[host] = Machine(
