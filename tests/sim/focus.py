@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True, slots=True)
 class Focus:
     """What a storm is about: the units, the kinds of controllers and the number of machines to choose from
-    (empty: any), and how often which faults strike (those left out: as ever)."""
+    (empty: any), how often which faults strike (those left out: as ever), and which share of stops takes
+    longer than a visit waits."""
 
     names: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     machines: tuple[int, int] = (2, 6)
     rates: tuple[float, ...] = (0.0, 0.002, 0.01, 0.03)
     weights: Mapping[str, int] = field(default_factory=dict)
+    stubborn: float = 0.0
 
 
 FOCUSES: Mapping[str, Focus] = {
@@ -31,7 +33,8 @@ FOCUSES: Mapping[str, Focus] = {
         names=("a.service", "b.service", "c.service", "d.service", "r.service", "t@1.service", "t@2.service"),
         machines=(2, 3),
         rates=(0.01, 0.03),
-        weights={"stubborn": 40, "swallow": 10, "leave": 20, "cut all": 0},
+        weights={"swallow": 10, "leave": 20, "cut all": 0},
+        stubborn=0.2,
     ),
     "copies": Focus(
         kinds=("fork",),

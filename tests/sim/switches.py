@@ -140,7 +140,7 @@ SWITCHES = (
         "nobody makes room before others arrive",
         5,
         (CONFLICT,),
-        ((planning, "_makes_room", lambda *_: False), (planning, "_foe", lambda *_: "")),
+        ((reconcile, "make_plan", _merged),),
         about="swaps",
     ),
     Switch(

@@ -9,6 +9,7 @@ from fleetssh.core.leases import ACCURACY_SECONDS, LEASE_STOP_SECONDS
 from fleetssh.core.model import Unit
 from fleetssh.core.sighting import Ending
 from fleetssh.wire.leases import LATE_SECONDS
+from fleetssh.wire.script import STOP_WAIT_SECONDS
 
 if TYPE_CHECKING:
     from tests.sim.ledger import Ledger
@@ -89,6 +90,8 @@ class Systemd:
         copy.active = "deactivating"
         self.endings[name] = Ending.BY_REQUEST
         seconds = self.machine.stubborn.pop(name, STOP_SECONDS)
+        if self.machine.world.chance.random() < self.machine.world.stubborn:
+            seconds = STOP_WAIT_SECONDS + 10.0
 
         def gone() -> None:
             if self.copies.get(name) is copy:

@@ -54,6 +54,7 @@ class World:
         self.network = Network(self)
         focus = FOCUSES[about or chance.choices(list(FOCUSES), (5, 2, 2, 1))[0]]
         self.faults = Faults(self, focus)
+        self.stubborn = focus.stubborn
         self.kind = chance.choice(focus.kinds or KINDS)
         self.patience = Patience() if self.kind == "cron" else PATIENCE
         self.names = list(focus.names) or chance.sample(NAMES, chance.randint(3, 8))
