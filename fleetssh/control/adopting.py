@@ -130,7 +130,9 @@ def adopt(cluster: Cluster, fence: int, shown: Adoption, hosts: Set[str] = froze
     store = cluster.store
     # First of all: a machine that is known and refuses us is in doubt, and what is placed there stays there.
     known = records_of(cluster, now.sightings, [takeover.host for takeover in now.takeovers])
-    store.remember([*known, *_unread(cluster, now)])
+    # Until a moment ago somebody else may have renewed their leases.
+    at = cluster.time()
+    store.remember(replace(record, armed_at=at) for record in [*known, *_unread(cluster, now)])
     store.commit(now.after, _events(cluster, now))
     reign = store.raise_fence(max(fence, now.fence + REIGN))
     return _claim(cluster, reign, now)

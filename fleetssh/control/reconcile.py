@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fleetssh.control.chronicle import health_events, move_events, news, pass_events
@@ -21,8 +21,11 @@ from fleetssh.core.placement import place
 from fleetssh.core.planning import leaving_units, make_plan, withhold
 from fleetssh.core.sighting import Outcome, Reached, Sighting, Unreached
 from fleetssh.core.visit import START_WAIT_SECONDS, Order
-from fleetssh.hosts.crew import ACT_SECONDS
+from fleetssh.hosts.crew import ACT_SECONDS, LOOK_SECONDS
 from fleetssh.store import Event
+
+RENEWALS = 3
+"""How often the shortest lease is renewed within its time while a visit is waited for."""
 
 COMMIT_TRIES = 3
 """Passes begun anew because somebody committed in between; a fourth conflict in a row is a defect."""
@@ -135,9 +138,16 @@ class _Work:
             if isinstance(sighting := self.sightings[host], Reached) and host not in self.stuck
         }
         before = dict(self.records)
-        self._expect(todo[host] for host in seen)
-        orders = {host: Order(todo[host], seen[host].manifest, self.wait_seconds) for host in seen}
-        for host, sighting in sorted(self.errands.act(orders, seen, ACT_SECONDS).items()):
+        at = self.errands.cluster.time()
+        self._expect((todo[host] for host in seen), at)
+        orders = {
+            host: Order(todo[host], looked.manifest, self.wait_seconds, looked.mark)
+            for host, looked in seen.items()
+        }
+        leases = [one.lease for record in self.records.values() for one in record.seen if one.lease]
+        every = min(leases, default=LOOK_SECONDS) / RENEWALS
+        answers = self.errands.act(at, orders, seen, ACT_SECONDS, lambda: self._keep(orders), every)
+        for host, sighting in sorted(answers.items()):
             self.sightings[host] = sighting
             self.done += [(host, step) for step in done_steps(todo[host], sighting)]
             if isinstance(sighting, Unreached) and not sighting.sent:
@@ -145,9 +155,23 @@ class _Work:
             if isinstance(sighting, Reached):
                 self.troubles += [(host, o) for o in sighting.outcomes if not o.ok]
 
-    def _expect(self, plans: Iterable[MachinePlan]) -> None:
-        """Writes down, before the visits set out, what they may start and which leases they may renew."""
+    def _keep(self, busy: Container[str]) -> None:
+        """Renews the leases of the machines that are not ``busy`` while those are waited for: what takes long
+        on one must not stop the units of the others."""
+        seen = {
+            host: sighting
+            for host, sighting in self.sightings.items()
+            if host not in busy and isinstance(sighting, Reached) and sighting.leases
+        }
+        if not seen:
+            return
         at = self.errands.cluster.time()
+        self.records |= {host: replace(self.records[host], armed_at=at) for host in seen}
+        self.errands.cluster.store.remember(self.records[host] for host in seen)
+        self.sightings |= {h: s for h, s in self.errands.keep(at, seen).items() if isinstance(s, Reached)}
+
+    def _expect(self, plans: Iterable[MachinePlan], at: float) -> None:
+        """Writes down, before the visits set out, what they may start and which leases they may renew."""
         expected = {plan.host: expecting(self.records[plan.host], plan, at) for plan in plans}
         changed = {host: record for host, record in expected.items() if record != self.records[host]}
         self.errands.cluster.store.remember(changed.values())

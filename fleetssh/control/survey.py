@@ -68,12 +68,17 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
     hosts = _hosts(cluster.inventory, known, cluster.time())
     claim = None if fence is None else Claim(state.cluster, fence, cluster.controller)
     records = {name: r for name, r in known.items() if name in hosts and r.machine_id}
+    at = cluster.time()
     if claim:
-        records |= _arm(cluster, records)
+        records |= _arm(cluster, records, at)
     errands = Errands(cluster, claim, hosts, records)
-    looks = errands.look(_second_opinions(cluster, records, hosts) if deciding else {})
-    looks |= errands.renew(looks)
+    probes = _second_opinions(cluster, records, hosts) if deciding else {}
+    looks = errands.look(at, probes, renewing=not any(map(_was_fenced, known.values())))
     records |= _disarm(known, looks)
+    if claim and not any(_is_fenced(sighting, state, claim) for sighting in looks.values()):
+        late = {name: s for name, s in looks.items() if isinstance(s, Reached) and s.is_late and s.leases}
+        records |= _arm(cluster, {n: r for n, r in records.items() if n in late}, cluster.time())
+        looks |= {name: s for name, s in errands.renew(late).items() if isinstance(s, Reached)}
     at = cluster.time()
     refuse_twins(cluster.inventory, looks)
     names = frozenset(host.name for host in cluster.inventory.hosts)
@@ -180,9 +185,8 @@ def _second_opinions(
     return second_opinions(records, cluster.carrier.fallen(), targets)
 
 
-def _arm(cluster: Cluster, records: Mapping[str, MachineRecord]) -> dict[str, MachineRecord]:
+def _arm(cluster: Cluster, records: Mapping[str, MachineRecord], at: float) -> dict[str, MachineRecord]:
     """Writes down, before they set out, that looks may renew the leases of machines that have any."""
-    at = cluster.time()
     armed = {
         name: replace(record, armed_at=at)
         for name, record in records.items()
@@ -219,14 +223,23 @@ def _if_ours(sighting: Sighting, state: State, claim: Claim | None) -> Sighting:
             "'fleetssh adopt' takes it over, 'fleetssh state rebuild' makes a lost state anew"
         )
         return Unreached(sighting.host, Failure.FOREIGN, text, sighting.seen_at, sent=True)
-    if holder and holder.cluster == state.cluster and _is_worse(claim, state, holder):
+    if holder and _is_fenced(sighting, state, claim):
         ours = claim.fence if claim else state.fence
         text = f"{holder.who} holds it (fence {holder.fence}, this is {ours}); 'fleetssh adopt' takes it over"
         return Unreached(sighting.host, Failure.FENCED, text, sighting.seen_at, sent=True)
     return sighting
 
 
-def _is_worse(claim: Claim | None, state: State, holder: Claim) -> bool:
+def _was_fenced(record: MachineRecord) -> bool:
+    """Whether the machine obeyed another controller in the last pass: who may have been superseded renews no
+    lease before the machines have said that it was not."""
+    return record.failure.startswith(Failure.FENCED)
+
+
+def _is_fenced(sighting: Sighting, state: State, claim: Claim | None) -> bool:
+    holder = sighting.holder if isinstance(sighting, Reached) else None
+    if holder is None or holder.cluster != state.cluster:
+        return False
     if claim is None:
         return holder.fence > state.fence
     return (holder.fence, holder.who) != (claim.fence, claim.who) and holder.fence >= claim.fence

@@ -142,7 +142,7 @@ class Reached:
     of that name; ``holder`` is whose visits the machine obeys; ``opinions`` says what it met at the SSH ports
     that it was asked to try, by host; ``leases`` are the seconds of the leases that still run there, and
     ``is_late`` tells that the visit came too late to renew them;
-    ``seen_at`` is the controller's clock, seconds since the epoch."""
+    ``mark`` names this look; ``seen_at`` is the controller's clock, seconds since the epoch."""
 
     host: str
     address: str
@@ -156,6 +156,7 @@ class Reached:
     opinions: Mapping[str, Opinion] = field(default_factory=dict)
     leases: frozenset[int] = frozenset()
     is_late: bool = False
+    mark: str = ""
     seen_at: float = 0.0
 
 

@@ -24,12 +24,14 @@ class Probe:
 @dataclass(frozen=True, slots=True)
 class Order:
     """The steps that a visit carries out before it looks. ``found`` is the manifest of the machine for which
-    they were planned: where it has another one by now, nothing is done. systemd's start jobs are waited for
-    up to ``wait_seconds``, not at all with 0."""
+    they were planned, and ``look`` the mark of the look on which: where it has another manifest by now, or a
+    pass has looked again, nothing is done. systemd's start jobs are waited for up to ``wait_seconds``, not at
+    all with 0."""
 
     plan: MachinePlan
     found: Manifest
     wait_seconds: int = START_WAIT_SECONDS
+    look: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 from fleetssh.core.sighting import Sighting
 from fleetssh.core.visit import Visit
@@ -25,19 +25,26 @@ def visit_all(
     *,
     deadline_seconds: float = LOOK_SECONDS,
     forks: int = FORKS,
+    meanwhile: Callable[[], None] | None = None,
+    every_seconds: float = LOOK_SECONDS,
 ) -> Iterator[Sighting]:
-    """One sighting a visit, in the order in which they come back; at most ``forks`` at a time. One at a time
-    they are made in the caller's own thread, in the order given."""
+    """One sighting a visit, in the order in which they come back; at most ``forks`` at a time. While they are
+    waited for, ``meanwhile`` is called in the caller's own thread, ``every_seconds``. One at a time they are
+    made in that thread, in the order given, and nothing is called."""
     jobs = list(visits)
-    if min(forks, len(jobs)) <= 1:
+    if forks <= 1 or len(jobs) <= (0 if meanwhile else 1):
         for target, visit in jobs:
             yield carrier.visit(target, visit, deadline_seconds)
         return
     pool = ThreadPoolExecutor(max_workers=min(forks, len(jobs)))
     try:
         futures = [pool.submit(carrier.visit, target, visit, deadline_seconds) for target, visit in jobs]
-        for future in as_completed(futures):
-            yield future.result()
+        waiting = set(futures)
+        while waiting:
+            back, waiting = wait(waiting, every_seconds if meanwhile else None, FIRST_COMPLETED)
+            yield from (future.result() for future in back)
+            if not back and meanwhile:
+                meanwhile()
     finally:
         # An interrupted person does not wait for visits under way: closing the carrier ends them.
         pool.shutdown(wait=False, cancel_futures=True)

@@ -137,7 +137,7 @@ details() {{
 
 look() {{
   facts; read_manifest; read_holder
-  [ -z "$cluster" ] || obey
+  [ -z "$cluster" ] || {{ obey; [ -n "$refused" ] || printf '%s\n' "$mark" 1<>{paths.LOOK}; }}
   tell holder; say "$held"
   if [ -n "$cluster" ]; then
     if in_time; then [ -n "$refused" ] || renew_leases; else tell late; fi
@@ -184,8 +184,18 @@ outrank() {{
     mv -f {paths.HOLDER}.new {paths.HOLDER}; }} 2>&1) && held="$cluster $fence $who"
 }}
 
-# A visit that lay on its way for long may have been overtaken by what was decided since.
-in_time() {{ IFS=' .' read -r now _ </proc/uptime; [ "$now" -le "$valid" ]; }}
+# A visit that lay on its way for long may have been overtaken by what was decided since. Its time is that of
+# the boot in which the machine was known to be.
+in_time() {{
+  IFS= read -r boot </proc/sys/kernel/random/boot_id; IFS=' .' read -r now _ </proc/uptime
+  [ "$boot" = "$known" ] && [ "$now" -le "$valid" ]
+}}
+
+# Is the look on which the act was planned still the last one of a pass?
+is_news() {{
+  [ -n "$planned" ] && [ -r {paths.LOOK} ] || return
+  IFS= read -r v <{paths.LOOK}; [ "$v" != "$planned" ]
+}}
 
 # try_ports NAME ADDRESS PORT...: what answers there? The kernel would try to connect for minutes.
 try_ports() {{
@@ -234,7 +244,7 @@ prepare() {{
     return 1
   }}
   in_time || {{ trouble late "it lay on its way for too long; the next pass goes on"; return 1; }}
-  if [ "$manifest" != "$1" ]; then
+  if [ "$manifest" != "$1" ] || is_news; then
     trouble changed "it was visited by another or booted anew since it was looked at; the next pass goes on"
     return 1
   fi

@@ -116,6 +116,7 @@ def read_reply(host: str, address: str, mark: str, output: bytes, seen_at: float
         opinions=_opinions(named.get("opinions", ())),
         leases=read_leases(named["units"]),
         is_late="late" in named,
+        mark=mark,
         seen_at=seen_at,
     )
 

@@ -77,7 +77,7 @@ def write_visit(mark: str, visit: Visit, *, become: bool) -> Script:
         HEADER,
         "{",
         f"mark={quote(mark)}; known={quote(visit.known_boot)}",
-        "started=; staged=; full=; shadowed=; stuck=",
+        "started=; staged=; full=; shadowed=; stuck=; refused=",
         _claim(claim, visit.valid_until),
         f"probes={quote(' '.join(f'{probe.host} {probe.address} {probe.port}' for probe in visit.probes))}",
         FUNCTIONS,
@@ -104,7 +104,7 @@ def _claim(claim: Claim | None, valid_until: float) -> str:
 def _act(order: Order, claim: Claim) -> Iterator[str]:
     plan, found = order.plan, order.found
     yield "act() {"
-    yield f"prepare {quote(format_manifest(found).rstrip())} || return"
+    yield f"planned={quote(order.look)}; prepare {quote(format_manifest(found).rstrip())} || return"
     for chunk in _chunks(sorted({step.unit for step in plan.steps if step.unit})):
         yield f"guard shadowed {words(chunk)}"
     for step in plan.steps:

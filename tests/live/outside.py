@@ -15,7 +15,7 @@ from tests.live.conftest import Fleet
 TRACES = r"""
 journalctl --sync
 find /run/fleet /run/systemd/system /etc/systemd/system -printf '%p %T@ %C@ %l\n' 2>/dev/null |
-grep -v -e '^/run/fleet ' -e '^/run/fleet/holder ' | sort
+grep -v -e '^/run/fleet ' -e '^/run/fleet/holder' -e '^/run/fleet/look ' | sort
 cat /proc/sys/kernel/random/boot_id
 systemctl show -p UnitsLoadTimestampMonotonic
 systemctl list-units --all --plain --no-legend --type=service,timer,socket | cut -d' ' -f1 |

@@ -141,7 +141,9 @@ def test_a_program_that_did_not_arrive_whole_does_nothing(fleet: Fleet, tmp_path
             done = play.run("start", "job.service", cut=Cut(ACT, sent=sent))
             assert done.code == 4, f"{sent} bytes sent: {done}"
             play.wait()
-            left = fleet.lab.run_inside("m1", ["find", "/run/fleet", "/run/lives", "-type", "f"])
+            left = fleet.lab.run_inside(
+                "m1", ["find", "/run/fleet/units", "/run/fleet/manifest", "/run/lives", "-type", "f"]
+            )
             assert left.stdout == "", f"{sent} bytes sent: {left.stdout}"
         # The last of it was sent, and nobody waits for an answer: begun or not, one pass ends it.
         assert play.run("start", "job.service", cut=Cut(ACT, sent=sys.maxsize)).code == 4

@@ -15,7 +15,7 @@ from fleetssh.core.visit import Order, Probe, Visit
 from fleetssh.wire.reply import read_reply
 from fleetssh.wire.script import write_visit
 from tests.wire.machine import Machine
-from tests.wire.visits import CLUSTER, LOADED, MARK, WHO, act, holding, install, look, plan, want
+from tests.wire.visits import BOOT, CLUSTER, LOADED, MARK, WHO, act, holding, install, look, plan, want
 
 A, B = want("a.service"), want("b.service")
 STOP = plan([A], stop=["a.service"])
@@ -78,7 +78,7 @@ def test_units_of_another_cluster_are_taken_over_only_on_purpose(machine: Machin
 
     adopting = Claim("another", 1, WHO, over=CLUSTER)
     order = Order(MachinePlan("h1", "m1", ()), left)
-    visit = Visit(claim=adopting, valid_until=1e9, order=order)
+    visit = Visit(BOOT, adopting, 1e9, order=order)
     seen = machine.reached(write_visit(MARK, visit, become=False))
     assert failures(seen) == ""
     assert seen.holder == other
@@ -115,6 +115,31 @@ def test_a_late_visit_looks_and_does_nothing(machine: Machine) -> None:
     assert "on its way for too long" in failures(seen)
     assert machine.calls("stop") == []
     assert seen.manifest == holding(A)
+
+
+def test_a_visit_for_another_boot_is_late(machine: Machine) -> None:
+    left = machine.reached(act(install(A))).manifest
+    other = "22c2a423-8f1b-4dfb-8e2c-b125e72b1855"
+    assert machine.reached(look(known_boot=other, claim=TWIN)).is_late
+    visit = Visit(other, TWIN, 1e9, order=Order(STOP, left))
+    assert "on its way for too long" in failures(machine.reached(write_visit(MARK, visit, become=False)))
+    assert machine.calls("stop") == []
+
+
+def test_an_act_is_for_the_last_look_of_a_pass(machine: Machine) -> None:
+    """What lay on its way while another pass looked was decided on what may not be so any more."""
+    claim = Claim(CLUSTER, 0, WHO)
+    left = machine.reached(act(install(A))).manifest
+    old = machine.reached(look(claim=claim))
+    machine.reached(look())
+    newer = write_visit("f" * 24, Visit(BOOT, claim, 1e9), become=False)
+    machine.reached(newer)
+    stale = Visit(BOOT, claim, 1e9, order=Order(STOP, left, look=old.mark))
+    assert "since it was looked at" in failures(machine.reached(write_visit("e" * 24, stale, become=False)))
+    assert machine.calls("stop") == []
+    fresh = Visit(BOOT, claim, 1e9, order=Order(STOP, left, look="e" * 24))
+    assert failures(machine.reached(write_visit("d" * 24, fresh, become=False))) == ""
+    assert machine.asked("stop") == ["a.service"]
 
 
 # ---------------------------------------------------------------- second opinions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from pathlib import Path
 
 from fleetssh.core.model import Action, Claim, MachinePlan, Step, TargetState, Unit, Wanted
 from fleetssh.core.planning import ORDER
@@ -15,6 +16,8 @@ MARK = "6b1f0c2d9e8a7b5c4d3e2f10"
 CLUSTER = "c0ffee"
 WHO = "ops@desk"
 FOREVER = 1e9
+BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+"""The played machines share this computer's kernel."""
 TEXT = b"[Service]\nExecStart=/bin/sleep 3600\n"
 LAUNCHED, LOADED = TargetState.LAUNCHED, TargetState.LOADED
 
@@ -57,7 +60,7 @@ def act(
 ) -> Script:
     """The visit that carries a plan out."""
     order = Order(steps, found, wait_seconds)
-    visit = Visit(claim=claim or Claim(cluster, 0, WHO), valid_until=valid_until, order=order)
+    visit = Visit(BOOT, claim or Claim(cluster, 0, WHO), valid_until, order=order)
     return write_visit(MARK, visit, become=False)
 
 
@@ -70,7 +73,9 @@ def look(
     become: bool = False,
 ) -> Script:
     """The visit that changes nothing."""
-    return write_visit(MARK, Visit(known_boot, claim, valid_until, probes), become=become)
+    return write_visit(
+        MARK, Visit(known_boot or (BOOT if claim else ""), claim, valid_until, probes), become=become
+    )
 
 
 def holding(*units: Wanted, cluster: str = CLUSTER) -> Manifest:
