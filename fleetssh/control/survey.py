@@ -12,7 +12,7 @@ from fleetssh.core.doubt import Doubt, doubts, is_done_with
 from fleetssh.core.errors import InventoryError
 from fleetssh.core.gathering import keep_unread, overheard
 from fleetssh.core.health import health_of, judge, second_opinions
-from fleetssh.core.identity import follow, homes, is_ghost
+from fleetssh.core.identity import follow, homes, is_ghost, many_left
 from fleetssh.core.metadata import merge
 from fleetssh.core.model import Claim, Machine, MachineRecord, State, TargetState
 from fleetssh.core.sighting import Failure, Reached, Sighting, Unreached
@@ -102,6 +102,9 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
         for name, record in judgement.records.items()
     }
     judged |= {name: record for name, record in records.items() if is_ghost(record)}
+    alarm = judgement.alarm
+    if not believe and (too_many := many_left(judged, leaving, patience)):
+        alarm, leaving = too_many, frozenset()
     machines = sorted(
         (
             _machine(record, hosts.get(name), sightings.get(name), name in leaving)
@@ -113,7 +116,7 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
         sightings,
         judged,
         tuple(machines),
-        alarm=judgement.alarm,
+        alarm=alarm,
         stored=stored,
         in_doubt=doubts(judged, machines, at),
         hosts=hosts,

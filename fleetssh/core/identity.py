@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import replace
 
+from fleetssh.core.health import Patience
 from fleetssh.core.model import MachineRecord
 from fleetssh.core.sighting import Reached, Sighting
 
@@ -57,3 +58,15 @@ def follow(
 def is_ghost(record: MachineRecord) -> bool:
     """Whether no name leads to the record's machine any more."""
     return GHOST in record.host
+
+
+def many_left(records: Mapping[str, MachineRecord], leaving: Set[str], patience: Patience) -> str:
+    """An alarm when so many machines with units are no longer in the inventory at once that somebody must
+    have made a mistake: a folder with a file missing, another cluster's inventory (rule 2). Else empty."""
+    gone = sorted(n for n, record in records.items() if n in leaving and record.seen and not record.lost)
+    if len(gone) < patience.at_least or len(gone) <= len(records) * patience.share:
+        return ""
+    return (
+        f"{len(gone)} of {len(records)} machines are no longer in the inventory ({', '.join(gone)}): "
+        "that is taken for a mistake, and they keep their units; --believe-silence if it is meant"
+    )

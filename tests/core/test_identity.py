@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetssh.core.identity import follow, homes, is_ghost
+from fleetssh.core.health import Patience
+from fleetssh.core.identity import follow, homes, is_ghost, many_left
 from fleetssh.core.model import MachineRecord, Seen, TargetState
 from fleetssh.core.sighting import Facts, Failure, Reached, Sighting, Unreached
 
@@ -104,3 +105,19 @@ def test_no_machine_is_known_twice_and_none_that_runs_something_is_forgotten(
     for look in looks:
         if isinstance(look, Reached):
             assert found[look.host].machine_id == look.facts.machine_id
+
+
+# ---------------------------------------------------------------- many at once
+
+
+def test_many_machines_that_leave_at_once_are_a_mistake() -> None:
+    records = {f"m{n}": known(f"m{n}", str(n), U) for n in range(6)}
+    two, three = {"m0", "m1"}, {"m0", "m1", "m2"}
+    assert many_left(records, two, Patience()) == ""
+    assert many_left(records, three, Patience()).startswith("3 of 6 machines are no longer in the inventory")
+    assert "--believe-silence" in many_left(records, three, Patience())
+
+
+def test_machines_that_run_nothing_leave_as_they_please() -> None:
+    records = {f"m{n}": known(f"m{n}", str(n)) for n in range(6)}
+    assert many_left(records, set(records), Patience()) == ""
