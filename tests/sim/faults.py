@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from fleetssh.core.leases import VALID_SECONDS
 from fleetssh.core.sighting import Failure
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ every lease."""
 ACTING_TIMES = 4
 """As often as looks are visits struck that change something: there are few of them."""
 
+LONG_SECONDS = 75.0
+"""Many faults that strike a change last as long: beyond every lease."""
+
 
 class Faults:
     """Strikes with the probability that the storm has; ends when the storm does."""
@@ -28,6 +32,7 @@ class Faults:
     def __init__(self, world: World, focus: Focus) -> None:
         self.world, self.rate = world, world.chance.choice(focus.rates)
         self.struck_at = 0.0
+        self.least = 0.0
         self.raging = False
         usual: tuple[tuple[int, Callable[[Machine], None]], ...] = (
             (4, self._crash),
@@ -59,6 +64,7 @@ class Faults:
         """At an effect of a machine: perhaps something happens to it now."""
         is_acting = sent is not None and sent.visit.order is not None
         rate = self.rate * ACTING_TIMES if is_acting else self.rate
+        self.least = LONG_SECONDS if is_acting and self.world.chance.random() < 0.3 else 0.0
         if self.raging and self.world.chance.random() < rate:
             weights, faults = zip(*self._menu, strict=True)
             self._note()
@@ -85,7 +91,7 @@ class Faults:
         self.struck_at = self.world.kernel.now
 
     def _for_a_while(self, undo: Callable[[], None], least: float = 0.0) -> float:
-        span = max(least, self.world.chance.choice(SPANS) * self.world.chance.uniform(0.5, 1.5))
+        span = max(least, self.least, self.world.chance.choice(SPANS) * self.world.chance.uniform(0.5, 1.5))
 
         def end() -> None:
             self._note()
@@ -196,8 +202,10 @@ class Faults:
     def _hold_up(self, machine: Machine) -> None:
         """A visit lies somewhere for long; often the cable is cut meanwhile."""
         computer = self.world.chance.choice(self.world.computers)
-        span = self.world.chance.uniform(3.0, 60.0)
-        self.world.network.link(computer.name, machine.host).held_up = span
+        link = self.world.network.link(computer.name, machine.host)
+        link.holds_orders = self.world.chance.random() < 0.3
+        span = self.world.chance.uniform(2.0, VALID_SECONDS if link.holds_orders else 60.0)
+        link.held_up = span
         machine.say(f"HOLDS UP the next visit from {computer.name} for {span:.1f} s")
         if self.world.chance.random() < 0.5:
             self.world.kernel.after(self.world.chance.uniform(1.0, 6.0), lambda: self._unplug(machine, 80.0))

@@ -32,6 +32,7 @@ class Link:
     back: bool = True
     swallows: int = 0
     held_up: float = 0.0
+    holds_orders: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -252,7 +253,12 @@ class SimCarrier:
         network = process.world.network
         link = network.link(process.computer.name, machine.host)
 
-        held_up, link.held_up = link.held_up, 0.0
+        held_up = 0.0
+        if link.held_up and (sent.visit.order is not None or not link.holds_orders):
+            held_up, link.held_up = link.held_up, 0.0
+        if held_up and link.holds_orders:
+            # Whoever sent it is not there any more when it arrives.
+            kernel.after(0.2, lambda: kernel.kill(process.actor))
 
         def arrive() -> None:
             if held_up:
