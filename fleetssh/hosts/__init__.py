@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Protocol
 
 from fleetssh.core.sighting import Sighting
@@ -45,11 +45,15 @@ class Carrier(Protocol):
     """Carries visits. Safe to use from several threads, for different machines at a time."""
 
     def visit(self, target: Target, visit: Visit, deadline_seconds: float) -> Sighting:
-        """Makes one visit, which has to be over within ``deadline_seconds``; a machine that fails is a value,
-        not an exception."""
+        """Makes one visit, which has to be over within ``deadline_seconds`` from when the machine let us in,
+        and that within a bound of the carrier's own, whatever hangs; a machine that fails is a value, not an
+        exception."""
 
     def fallen(self) -> frozenset[str]:
         """The targets, by name, whose kept connection has gone silent or broken off since it was used."""
+
+    def keep_only(self, names: Set[str]) -> None:
+        """Closes what is kept for targets of other names: they are not visited any more."""
 
     def stream(
         self,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+import socket
 import threading
+from collections.abc import Set
 
 import fabric
 import paramiko
@@ -15,7 +17,7 @@ from fleetssh.hosts import Target
 from fleetssh.hosts.failures import Dropped
 from fleetssh.hosts.hostkeys import HostKeys, entry_name
 from fleetssh.hosts.jumps import JumpHosts
-from fleetssh.hosts.keeping import Kept, dial, keep
+from fleetssh.hosts.keeping import Kept, Line, dial, keep, way_to
 from fleetssh.hosts.logins import Logins, handshake_limits
 
 DROPPED_TRIES = 4
@@ -39,12 +41,14 @@ class Connections:
         self._jumps = JumpHosts(self._host_keys, connect_seconds)
         self._config = fabric.Config(overrides={"run": {"hide": True}})
         self._kept: dict[str, Kept] = {}
+        self._coming_up: dict[Line, str] = {}  # whose handshakes are under way
         self._lock = threading.Lock()
 
-    def find(self, name: str) -> Kept | None:
-        """What is kept for a machine, up or not."""
+    def find(self, target: Target) -> Kept | None:
+        """What is kept for a machine, up or not; nothing that was opened by another way."""
         with self._lock:
-            return self._kept.get(name)
+            kept = self._kept.get(target.name)
+        return kept if kept is not None and kept.way == way_to(target) else None
 
     def fallen(self) -> frozenset[str]:
         """The machines whose kept connection is not up any more, or may be about to fall silent."""
@@ -55,7 +59,7 @@ class Connections:
     def open(self, target: Target) -> Kept:
         """The connection to a machine that is up and not worn, as far as can be told from here. Raises what
         the libraries raise."""
-        kept = self.find(target.name)
+        kept = self.find(target)
         while kept is not None and kept.hesitates and kept.is_up:
             # What is sent now would have to be given up with the connection, in a moment.
             clock.sleep(HESITATION_SECONDS)
@@ -70,6 +74,22 @@ class Connections:
             kept = self._kept.pop(name, None)
         if kept is not None:
             _close(kept.connection)
+
+    def keep_only(self, names: Set[str]) -> None:
+        """Closes the connections to all other machines."""
+        with self._lock:
+            others = self._kept.keys() - names
+        for name in others:
+            self.drop(name)
+
+    def abandon(self, name: str) -> None:
+        """Ends what comes up to a machine, and closes what is kept: whoever waits for them is told so."""
+        with self._lock:
+            lines = [line for line, whose in self._coming_up.items() if whose == name]
+        for line in lines:
+            with contextlib.suppress(OSError):  # gone meanwhile
+                line.shutdown(socket.SHUT_RDWR)
+        self.drop(name)
 
     def close(self) -> None:
         """Closes all of them."""
@@ -118,9 +138,11 @@ class Connections:
             if connection.gateway is None:
                 line = dial(connection.host, connection.port, self._connect_seconds)
                 connection.connect_kwargs["sock"] = line
+                with self._lock:
+                    self._coming_up[line] = target.name
             self._jumps.prepare(connection, target.known_hosts)
             connection.open()
-            return keep(target.name, connection, line, self._silence_seconds)
+            return keep(target, connection, line, self._silence_seconds)
         except Exception as error:
             _close(connection)
             if line is not None:
@@ -128,6 +150,10 @@ class Connections:
             if _is_drop(error) and clock.monotonic() - started < self._connect_seconds:
                 raise Dropped from error
             raise
+        finally:
+            if line is not None:
+                with self._lock:
+                    self._coming_up.pop(line, None)
 
 
 def _close(connection: fabric.Connection) -> None:

@@ -8,6 +8,7 @@ import socket
 import paramiko
 
 from fleetssh.core.sighting import Failure
+from fleetssh.hosts.attempts import Hung, StillHung
 from fleetssh.hosts.hostkeys import UnknownHostKey
 from fleetssh.hosts.jumps import JumpHostError
 from fleetssh.hosts.logins import KeyFileError
@@ -31,6 +32,10 @@ def classify(error: Exception) -> tuple[Failure, str]:
     """The kind and a short text for a person."""
     if isinstance(error, Dropped | ConnectionResetError | EOFError):
         return Failure.STALLED, "sshd closed the connection before it answered"
+    if isinstance(error, StillHung):
+        return Failure.LOCAL, "the last visit still hangs here"
+    if isinstance(error, Hung):
+        return Failure.HALF, "it hangs: its connection neither came up nor failed"
     if isinstance(error, KeyFileError):
         return Failure.LOCAL, str(error)
     if isinstance(error, JumpHostError):

@@ -6,12 +6,17 @@ import errno
 import socket
 import struct
 from dataclasses import dataclass
+from typing import TypeAlias
 from zlib import crc32
 
 import fabric
 
 from fleetssh import clock
+from fleetssh.hosts import Target
 from fleetssh.hosts.failures import UNROUTABLE
+
+Way: TypeAlias = tuple[str, int, str | None, str | None, str | None]
+"""Address, port, login name, key file and known_hosts."""
 
 SILENCE_SECONDS = 10.0
 """Whose kernel acknowledges nothing for so long is not there: for commands, which can wait."""
@@ -116,9 +121,10 @@ def dial(host: str, port: int, timeout_seconds: float) -> Line:
 
 @dataclass(slots=True)
 class Kept:
-    """A connection that is kept for the next visit. ``line`` is ``None`` behind a jump host; ``channels``
-    counts what it was used for, up to ``limit``."""
+    """A connection that is kept for the next visit to where it leads, by the same ``way``. ``line`` is
+    ``None`` behind a jump host; ``channels`` counts what it was used for, up to ``limit``."""
 
+    way: Way
     connection: fabric.Connection
     line: Line | None
     limit: int
@@ -145,9 +151,15 @@ class Kept:
         return self.line.silent_since if self.line and self.line.is_silent() else None
 
 
-def keep(name: str, connection: fabric.Connection, line: Line | None, silence_seconds: float) -> Kept:
+def way_to(target: Target) -> Way:
+    """What a connection depends on: a target that differs in any of it needs another one."""
+    return (target.address, target.port, target.user, target.key_file, target.known_hosts)
+
+
+def keep(target: Target, connection: fabric.Connection, line: Line | None, silence_seconds: float) -> Kept:
     """Watches an open connection for silence of its machine, between visits too."""
     if line is not None:
         line.expect_answers(silence_seconds)
     connection.transport.set_keepalive(silence_seconds / KEEPALIVES)
-    return Kept(connection, line, WORN_CHANNELS + crc32(name.encode()) % WORN_SPREAD)
+    limit = WORN_CHANNELS + crc32(target.name.encode()) % WORN_SPREAD
+    return Kept(way_to(target), connection, line, limit)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import replace
+from typing import TypeVar
 
 import paramiko
 
@@ -15,6 +16,7 @@ from fleetssh.core.errors import MachineError
 from fleetssh.core.sighting import Failure, Sighting, Unreached
 from fleetssh.core.visit import Visit
 from fleetssh.hosts import Target
+from fleetssh.hosts.attempts import Attempts, Hung
 from fleetssh.hosts.connections import Connections
 from fleetssh.hosts.conversation import Answer, converse
 from fleetssh.hosts.failures import classify
@@ -24,6 +26,14 @@ from fleetssh.wire.script import Script
 
 CONNECT_SECONDS = 5.0
 """TCP and SSH handshake of a machine that is well take 0.1 s; a pass must not wait longer for a dead one."""
+
+HANDSHAKE_PHASES = 3
+HANDSHAKE_SLACK_SECONDS = 2.0
+"""Until a machine has let us in, a kept connection may have to fall silent, and then each phase of a new one
+has its limit; but that runs on the wall clock, and for name look-ups and agents there is none. So all of it
+together gets no longer than that, and a little for a busy controller."""
+
+T = TypeVar("T")
 
 READ_BYTES = 256 * 1024
 FEED_BYTES = 32 * 1024
@@ -47,6 +57,10 @@ class FabricCarrier:
         silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
         self._connect_seconds = connect_seconds
+        self._handshake_seconds = (
+            silence_seconds + HANDSHAKE_PHASES * connect_seconds + HANDSHAKE_SLACK_SECONDS
+        )
+        self._attempts = Attempts()
         self._connections = Connections(
             accept_new_host_keys=accept_new_host_keys,
             connect_seconds=connect_seconds,
@@ -61,20 +75,27 @@ class FabricCarrier:
         """See Carrier.fallen."""
         return self._connections.fallen()
 
+    def keep_only(self, names: Set[str]) -> None:
+        """See Carrier.keep_only."""
+        self._connections.keep_only(names)
+
     def carry(self, target: Target, script: Script, deadline_seconds: float) -> Answer | Unreached:
         """Sends one program and brings its answer; every failure to do so is a value. A kept connection that
-        turns out dead is replaced once, before anything was sent on it."""
-        before = self._connections.find(target.name)
+        turns out dead is replaced once, before anything was sent on it. Getting in may take
+        ``HANDSHAKE_PHASES`` times ``connect_seconds`` and some, and the rest ``deadline_seconds``."""
+        ends = clock.monotonic() + self._handshake_seconds + deadline_seconds
+        before = self._connections.find(target)
         try:
-            channel, peer = self._open_channel(target)
+            channel, peer = self._attempt(target, self._open_channel, self._handshake_seconds)
         except Exception as error:
             self._connections.drop(target.name)
             failure, text = classify(error)
-            return _silent_twice(before, Unreached(target.name, failure, text))
-        used = self._connections.find(target.name)
+            unreached = Unreached(target.name, failure, text, sent=isinstance(error, Hung))
+            return _silent_twice(before, unreached)
+        used = self._connections.find(target)
         try:
-            with _closing(channel):
-                answer = self._exchange(channel, peer, script, deadline_seconds, used)
+            with _within(deadline_seconds, channel), _closing(channel):
+                answer = self._exchange(channel, peer, script, used)
             if answer.status is not None or used is None or used.silent_since is None:
                 return answer
             half = Unreached(target.name, Failure.HALF, FELL_SILENT, sent=True)
@@ -82,16 +103,25 @@ class FabricCarrier:
             # It let us in, so it is not silent, whatever kept it from answering.
             half = Unreached(target.name, Failure.HALF, classify(error)[1], sent=True)
         self._connections.drop(target.name)
-        return self._try_again(target, used, half)
+        return self._try_again(target, used, half, ends)
 
-    def _try_again(self, target: Target, used: Kept | None, half: Unreached) -> Unreached:
+    def _attempt(self, target: Target, opening: Callable[[Target], T], seconds: float) -> T:
+        """Opens something to a machine. Raises Hung when that takes longer than ``seconds``, and ends what it
+        hangs on where that can be ended."""
+        try:
+            return self._attempts.make(target.name, lambda: opening(target), seconds)
+        except Hung:
+            self._connections.abandon(target.name)
+            raise
+
+    def _try_again(self, target: Target, used: Kept | None, half: Unreached, ends: float) -> Unreached:
         """What to say of a visit that broke off. Where silence was the cause, a new connection is tried and
         kept: if that comes up, the machine is not silent. The visit is not sent again, as it may have come
-        through."""
+        through. All is over when it ``ends``, on the clock of deadlines."""
         if used is None or used.silent_since is None:
             return half
         try:
-            self._connections.open(target)
+            self._attempt(target, self._connections.open, max(0.0, ends - clock.monotonic()))
         except Exception as error:
             failure, text = classify(error)
             return _silent_twice(used, Unreached(target.name, failure, text, sent=True))
@@ -109,7 +139,8 @@ class FabricCarrier:
         """See Carrier.stream."""
         try:
             channel, _ = self._open_channel(target)
-            channel.exec_command(command)
+            with _within(self._handshake_seconds, channel):
+                channel.exec_command(command)
         except Exception as error:
             failure, text = classify(error)
             raise MachineError(f"{target.name}: {failure}: {text}".removesuffix(": ")) from error
@@ -147,17 +178,12 @@ class FabricCarrier:
 
     # ------------------------------------------------------------ one conversation
 
-    def _exchange(
-        self, channel: paramiko.Channel, peer: str, script: Script, deadline_seconds: float, used: Kept | None
-    ) -> Answer:
-        deadline = clock.monotonic() + deadline_seconds
-        channel.settimeout(deadline_seconds)
+    def _exchange(self, channel: paramiko.Channel, peer: str, script: Script, used: Kept | None) -> Answer:
+        """The caller bounds it: see ``_within``."""
         channel.exec_command(script.command)
         try:
             channel.sendall(script.program)
             channel.shutdown_write()
-        except TimeoutError:
-            raise
         except OSError:
             pass  # Who ends without listening may still have said why.
         channel.settimeout(POLL_SECONDS)
@@ -174,9 +200,7 @@ class FabricCarrier:
                 raise paramiko.SSHException(f"it answered more than {MAX_REPLY_BYTES} bytes")
             if used is not None and used.silent_since is not None:
                 raise TimeoutError(FELL_SILENT)
-            if clock.monotonic() > deadline:
-                raise TimeoutError(f"no complete answer within {deadline_seconds:g} s")
-        channel.settimeout(max(POLL_SECONDS, deadline - clock.monotonic()))
+        channel.settimeout(None)
         while data := channel.recv_stderr(READ_BYTES):
             error += data
         status = channel.recv_exit_status() if channel.status_event.wait(POLL_SECONDS) else NO_STATUS
@@ -198,6 +222,31 @@ class FabricCarrier:
         # Behind a jump host the socket's other end is the jump host.
         peer = transport.getpeername()[0] if kept.line else kept.connection.host
         return channel, str(peer)
+
+
+@contextlib.contextmanager
+def _within(seconds: float, channel: paramiko.Channel) -> Iterator[None]:
+    """Closes a channel's connection after ``seconds``, which ends whatever waits on it; then raises
+    TimeoutError. The library itself waits without a limit for the answer to ``exec_command``."""
+    is_over = threading.Event()
+
+    def end() -> None:
+        is_over.set()
+        channel.get_transport().close()
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except Exception as error:
+        if not is_over.is_set():
+            raise
+        raise TimeoutError(f"no complete answer within {seconds:g} s") from error
+    finally:
+        timer.cancel()
+    if is_over.is_set():
+        raise TimeoutError(f"no complete answer within {seconds:g} s")
 
 
 @contextlib.contextmanager

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import paramiko
@@ -19,99 +19,7 @@ from fleetssh.hosts.connections import RENEWAL_PAUSE
 from fleetssh.hosts.keeping import WORN_CHANNELS, WORN_SPREAD, dial
 from fleetssh.hosts.over_fabric import FabricCarrier
 from fleetssh.inventory import Host
-
-KEY = paramiko.ECDSAKey.generate()
-REPLY = b"not a reply\n"
-
-
-class Everybody(paramiko.ServerInterface):
-    """Lets everybody in, and answers every command with nonsense at once."""
-
-    def __init__(self, commands: list[bytes]) -> None:
-        self.commands = commands
-
-    def get_allowed_auths(self, _username: str) -> str:
-        return "publickey"
-
-    def check_auth_publickey(self, _username: str, _key: paramiko.PKey) -> int:
-        return paramiko.AUTH_SUCCESSFUL
-
-    def check_channel_request(self, _kind: str, _number: int) -> int:
-        return paramiko.OPEN_SUCCEEDED
-
-    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        self.commands.append(command)
-        threading.Thread(target=self._answer, args=(channel,), daemon=True).start()
-        return True
-
-    def _answer(self, channel: paramiko.Channel) -> None:
-        while channel.recv(65536):
-            pass
-        channel.sendall(REPLY)
-        channel.send_exit_status(0)
-        channel.close()
-
-
-class Server:
-    """An SSH server of this process; ``transports`` are all connections that there ever were."""
-
-    def __init__(self) -> None:
-        self.transports: list[paramiko.Transport] = []
-        self.commands: list[bytes] = []
-        self.refuses = False
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self._socket.getsockname()[1]
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                peer, _ = self._socket.accept()
-            except OSError:
-                return
-            if self.refuses:
-                peer.close()
-                continue
-            transport = paramiko.Transport(peer)
-            transport.add_server_key(KEY)
-            self.transports.append(transport)
-            transport.start_server(server=Everybody(self.commands), event=threading.Event())
-
-    def close(self) -> None:
-        with suppress(OSError):  # closed before
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        self._thread.join()
-        for transport in self.transports:
-            transport.close()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = clock.monotonic() + 30
-    while not condition():
-        assert clock.monotonic() < deadline, "waited 30 s"
-        clock.sleep(0.02)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with closing(Server()) as server:
-        yield server
-
-
-@pytest.fixture
-def carrier() -> Iterator[FabricCarrier]:
-    with closing(FabricCarrier(accept_new_host_keys=True, connect_seconds=10.0)) as carrier:
-        yield carrier
-
-
-@pytest.fixture
-def host(server: Server, tmp_path: Path) -> Host:
-    login = tmp_path / "id"
-    paramiko.ECDSAKey.generate().write_private_key_file(str(login))
-    keys = str(tmp_path / "known_hosts")
-    return Host("m1", "127.0.0.1", server.port, "core", str(login), False, keys, {}, (), "")
+from tests.hosts.server import Server, wait_for
 
 
 def visit(carrier: FabricCarrier, host: Host) -> None:
@@ -190,6 +98,59 @@ def test_who_is_gone_altogether_has_not_fallen_but_is_unreached(
     assert isinstance(seen, Unreached)
     assert (seen.failure, seen.looks, seen.sent) == (Failure.REFUSED, 1, False)
     assert carrier.fallen() == frozenset()
+
+
+def _another(host: Host, part: str, folder: Path) -> Host:
+    """The host as it is after a change of its inventory line; what it names is there."""
+    if part == "user":
+        return replace(host, user="somebody")
+    if part == "known_hosts":
+        return replace(host, known_hosts=str(folder / "other_hosts"))
+    paramiko.ECDSAKey.generate().write_private_key_file(str(folder / "other"))
+    return replace(host, key_file=str(folder / "other"))
+
+
+@pytest.mark.parametrize("part", ["user", "key_file", "known_hosts"])
+def test_who_is_visited_in_another_way_gets_a_new_connection(
+    part: str, carrier: FabricCarrier, host: Host, server: Server, tmp_path: Path
+) -> None:
+    visit(carrier, host)
+    visit(carrier, _another(host, part, tmp_path))
+    assert len(server.transports) == 2
+    wait_for(lambda: [t.is_active() for t in server.transports] == [False, True])
+
+
+def test_a_name_that_leads_elsewhere_now_is_followed_at_once(
+    carrier: FabricCarrier, host: Host, server: Server
+) -> None:
+    """The old connection is up and well: it just leads to another machine."""
+    with closing(Server()) as new:
+        visit(carrier, host)
+        visit(carrier, replace(host, port=new.port))
+        assert (len(server.commands), len(new.commands)) == (1, 1)
+        wait_for(lambda: not server.transports[0].is_active())
+        visit(carrier, replace(host, address="localhost"))
+        assert (len(server.commands), len(new.commands)) == (2, 1)
+
+
+def test_what_nothing_but_the_program_to_run_depends_on_keeps_the_connection(
+    carrier: FabricCarrier, host: Host, server: Server
+) -> None:
+    visit(carrier, host)
+    visit(carrier, replace(host, metadata={"region": "north"}, where="hosts.yml:7"))
+    assert len(server.transports) == 1
+
+
+def test_connections_of_those_that_are_not_visited_any_more_are_closed(
+    carrier: FabricCarrier, host: Host, server: Server
+) -> None:
+    visit(carrier, host)
+    visit(carrier, replace(host, name="m2"))
+    carrier.keep_only({"m2", "m3"})
+    wait_for(lambda: [t.is_active() for t in server.transports] == [False, True])
+    assert carrier.fallen() == frozenset()
+    visit(carrier, replace(host, name="m2"))
+    assert len(server.transports) == 2
 
 
 # ---------------------------------------------------------------- one line
