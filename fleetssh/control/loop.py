@@ -155,6 +155,7 @@ class Loop:
             with cluster.store.hold(cluster.controller, self._doing, HOLD_SECONDS) as fence:
                 done = run_pass(cluster, fence)
             self._hosts = frozenset(done.sightings)
+            cluster.carrier.keep_only(self._hosts)
             self._listener.passed(done)
         except FleetError as error:
             self._listener.failed(error)

@@ -1,11 +1,11 @@
-"""Attempts that may hang: each in a thread of its own, waited for only so long, one a machine at a time."""
+"""Attempts that may hang: waited for only so long, and not made again while they hang."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -23,42 +23,38 @@ class Attempts:
     look-ups, agents, handshakes. Safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._under_way: set[str] = set()
+        self._hung: dict[Future[Any], str] = {}
         self._lock = threading.Lock()
 
     def make(self, name: str, attempt: Callable[[], T], seconds: float) -> T:
         """What ``attempt`` returns or raises. Raises Hung after ``seconds``; what it may return later is
-        nobody's then. Raises StillHung at once while an earlier attempt at ``name`` is under way, so that
-        threads do not pile up."""
+        nobody's then. Raises StillHung at once while an earlier attempt at ``name`` hangs, so that threads do
+        not pile up."""
         with self._lock:
-            if name in self._under_way:
+            if name in self._hung.values():
                 raise StillHung
-            self._under_way.add(name)
         result: Future[T] = Future()
         # A daemon: whoever ends the program does not wait for what hangs.
-        thread = threading.Thread(target=self._run, args=(name, attempt, result), daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:  # this computer has no more threads
-            self._end(name)
-            raise
+        threading.Thread(target=self._run, args=(attempt, result), daemon=True).start()
         wait([result], seconds)
-        if result.cancel():
-            raise Hung
+        with self._lock:
+            if result.cancel():
+                self._hung[result] = name
+                raise Hung
         return result.result()
 
-    def _run(self, name: str, attempt: Callable[[], T], result: Future[T]) -> None:
+    def _run(self, attempt: Callable[[], T], result: Future[T]) -> None:
         try:
             value = attempt()
         except BaseException as error:
-            self._end(name)
-            if result.set_running_or_notify_cancel():
+            if self._is_awaited(result):
                 result.set_exception(error)
-            return
-        self._end(name)
-        if result.set_running_or_notify_cancel():
-            result.set_result(value)
+        else:
+            if self._is_awaited(result):
+                result.set_result(value)
 
-    def _end(self, name: str) -> None:
+    def _is_awaited(self, result: Future[Any]) -> bool:
+        """Whether somebody still waits for an attempt that has just ended."""
         with self._lock:
-            self._under_way.discard(name)
+            self._hung.pop(result, None)
+            return result.set_running_or_notify_cancel()

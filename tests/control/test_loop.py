@@ -79,6 +79,7 @@ class Machines:
     down: set[str] = field(default_factory=set)  # whose connections have fallen
     visits: list[tuple[float, str, Visit]] = field(default_factory=list)
     broken: bool = False
+    kept: list[list[str]] = field(default_factory=list)  # whose connections may stay open
 
     def visit(self, target: Target, visit: Visit, deadline_seconds: float) -> Sighting:
         if self.broken:
@@ -91,6 +92,9 @@ class Machines:
 
     def fallen(self) -> frozenset[str]:
         return frozenset(self.down)
+
+    def keep_only(self, names: frozenset[str]) -> None:
+        self.kept.append(sorted(names))
 
     def stream(self, *_: object, **__: object) -> int:
         raise NotImplementedError
@@ -315,6 +319,14 @@ def test_told_to_it_reads_the_inventory_and_goes_on_with_it_at_once(stage: Stage
     assert stage.diary.said() == ["rereading", "reread 2 -> 3"]
     assert stage.machines.times("m3")[0] - 2.7 <= POLL_SECONDS + SLACK
     assert len(stage.machines.times("m1")) == len(stage.machines.times("m3")) + 2
+
+
+def test_connections_of_those_that_are_not_visited_any_more_are_not_kept(stage: Stage) -> None:
+    stage.clock.at(2.5, lambda: stage.write(inventory("m1")))
+    stage.run(9)
+    assert stage.diary.said() == ["rereading", "reread 2 -> 1"]
+    assert stage.machines.kept[0] == ["m1", "m2"]
+    assert stage.machines.kept[-1] == ["m1"]
 
 
 def test_a_mistake_in_the_inventory_is_told_and_the_one_before_stays(stage: Stage) -> None:

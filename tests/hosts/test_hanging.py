@@ -158,6 +158,11 @@ def test_an_attempt_gives_what_it_gives() -> None:
     assert attempts.make("m1", lambda: 8, 30.0) == 8
 
 
+def test_attempts_at_one_machine_may_meet_while_neither_hangs() -> None:
+    attempts = Attempts()
+    assert attempts.make("m1", lambda: attempts.make("m1", lambda: 7, 30.0), 30.0) == 7
+
+
 def test_an_attempt_that_hangs_is_waited_for_no_longer_and_stays_alone() -> None:
     attempts, end, made = Attempts(), threading.Event(), []
 

@@ -192,6 +192,10 @@ class SimCarrier:
                 fallen.add(name)
         return frozenset(fallen)
 
+    def keep_only(self, names: frozenset[str]) -> None:
+        """See Carrier.keep_only."""
+        self._kept = {name: kept for name, kept in self._kept.items() if name in names}
+
     def stream(
         self,
         target: Target,
