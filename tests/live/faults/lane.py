@@ -41,7 +41,7 @@ class Lane:
         finally:
             self.lab.down()
 
-    def user(self) -> Fleet:
+    def user(self, lease: int = LEASE) -> Fleet:
         """A user with clean machines, an empty state, and both kinds of units in his folder."""
         self.lab.rejoin()
         for machine in self.lab.machines():
@@ -57,5 +57,5 @@ class Lane:
         for unit in ORDINARY:
             fleet.unit(unit, service())
         for unit in LEASED:
-            fleet.unit(unit, service(fleet=[f"Lease={LEASE}"]))
+            fleet.unit(unit, service(fleet=[f"Lease={lease}"]))
         return fleet
