@@ -134,13 +134,12 @@ def keep_unread(
     would take them for units that were destroyed.
 
     That is a machine that was not read yet, and one with a unit that is neither wanted nor was ever seen
-    there, nor sent: somebody else put it there, who went on from a copy of this state.
+    there, nor sent: somebody else put it there, who went on from a copy of this state. Machines are known by
+    their id, whatever their host is called by now.
     """
     return {
         host: Unreached(host, Failure.UNREAD, UNREAD_HINT, sighting.seen_at, sent=True)
-        if isinstance(sighting, Reached)
-        and owner(sighting)
-        and _is_strange(stored.get(host), sighting, wanted)
+        if isinstance(sighting, Reached) and owner(sighting) and _is_strange(stored, sighting, wanted)
         else sighting
         for host, sighting in sightings.items()
     }
@@ -161,15 +160,26 @@ def overheard(record: MachineRecord | None, sighting: Reached, at: float) -> Mac
     )
 
 
-def _is_strange(record: MachineRecord | None, sighting: Reached, wanted: Mapping[str, Wanted]) -> bool:
-    if record is not None and is_unread(record):
+def _is_strange(stored: Mapping[str, MachineRecord], sighting: Reached, wanted: Mapping[str, Wanted]) -> bool:
+    records = _records_of(sighting, stored)
+    if records and all(map(is_unread, records)):
         return True
-    known = {seen.name for seen in record.seen} if record else set()
+    # What an unread one was seen to hold is just what is not known here.
+    known = {seen.name for record in records if not is_unread(record) for seen in record.seen}
     return any(
         entry.name not in wanted and entry.name not in known
         for entry in sighting.manifest.entries
         if is_ours(entry)
     )
+
+
+def _records_of(sighting: Reached, stored: Mapping[str, MachineRecord]) -> list[MachineRecord]:
+    """What is known of a machine: under its host's name, else under the names that led to it before."""
+    machine = sighting.facts.machine_id
+    own = stored.get(sighting.host)
+    if own is not None and own.machine_id in ("", machine):
+        return [own]
+    return [record for record in stored.values() if record.machine_id == machine]
 
 
 UNREAD_HINT = "it may hold units that are not known here; 'fleetssh adopt' takes them in"

@@ -11,8 +11,8 @@ from fleetssh.core.sighting import Failure, Opinion, Reached, Sighting, Unreache
 from fleetssh.core.visit import Probe
 
 MAX_PROBES = 4
-"""Silent machines that one look tries: all have two witnesses while up to two thirds are silent, which is far
-beyond the share that is an alarm, and a look stays short."""
+"""Silent machines that one look tries, its control not counted: all have two witnesses while up to two thirds
+are silent, which is far beyond the share that is an alarm, and a look stays short."""
 
 WITNESSES = 2
 """Machines that try each silent one: one of them may itself be cut off from it."""
@@ -67,8 +67,8 @@ def judge(
     - when it stalls (it connects, and nobody answers: busy or frozen), or stalled a look ago, before
       ``stalled_times`` the seconds: silence is one silence whatever its kinds, but a moment ago it lived;
     - unless another machine that answers in this pass has tried it: a cluster of one never loses its machine,
-      one of two only while the other answers. Where those asked have no means to try, it is given as long as
-      one that stalls;
+      one of two only while the other answers. Where none of those asked has the means to try, or gets through
+      to its control (``second_opinions``), it is given as long as one that stalls;
     - when one of those reached it: sshd said hello, or took the connection while for us it does not even
       stall. Then the way to it is cut, not the machine, and the count begins anew;
     - in a pass that finds a machine held by another controller, which may know better;
@@ -80,13 +80,13 @@ def judge(
     """
     judged: dict[str, MachineRecord] = {}
     over: list[str] = []
-    opinions = _opinions(sightings)
+    opinions = _sound(_opinions(sightings), records)
     for host, sighting in sorted(sightings.items()):
         record = records.get(host)
         if isinstance(sighting, Reached):
             judged[host] = _seen(sighting, record, at)
         elif record is not None:
-            judged[host] = _missed(record, sighting, opinions.get(host, {}), at)
+            judged[host] = _missed(record, sighting, opinions.get(host, {}), patience, at)
             if _is_over(record, judged[host], sighting, opinions.get(host, {}), patience, at):
                 over.append(host)
     silent = [host for host in judged if _is_silent(sightings[host]) and not judged[host].lost]
@@ -124,18 +124,32 @@ def second_opinions(
     Tried are the ``targets`` (host -> address and port of its sshd) that were silent at the last look and are
     not lost yet, and the ``fallen``, whose connection broke since: each by two machines without any failure,
     spread evenly, at most ``MAX_PROBES`` a look. The address is the one that a machine had when it answered.
+    Each that tries also tries the next one without any failure, where there is one, as a control: where a
+    firewall lets only the controller in, or addresses are good only for it, to reach nobody tells nothing.
     """
     known = {host: record for host, record in sorted(records.items()) if host in targets and not record.lost}
     silent = [host for host, record in known.items() if record.silent_since is not None or host in fallen]
     witnesses = [host for host, record in known.items() if host not in silent and not record.failure]
+    probe = {
+        host: Probe(host, one.address or targets[host][0], targets[host][1]) for host, one in known.items()
+    }
     asked: dict[str, list[Probe]] = {witness: [] for witness in witnesses}
     for turn in range(min(WITNESSES, len(witnesses))):
         for place, host in enumerate(silent):
             probes = asked[witnesses[(place + turn) % len(witnesses)]]
-            address = known[host].address or targets[host][0]
-            if address and len(probes) < MAX_PROBES:
-                probes.append(Probe(host, address, targets[host][1]))
-    return {witness: tuple(probes) for witness, probes in asked.items() if probes}
+            if probe[host].address and len(probes) < MAX_PROBES:
+                probes.append(probe[host])
+    return {
+        witness: (*probes, *(probe[host] for host in _control(witness, witnesses) if probe[host].address))
+        for witness, probes in asked.items()
+        if probes
+    }
+
+
+def _control(witness: str, well: Sequence[str]) -> Sequence[str]:
+    """The one that follows among those that are well, if there is another one: each is tried once."""
+    following = well[(well.index(witness) + 1) % len(well)]
+    return () if following == witness else (following,)
 
 
 # ---------------------------------------------------------------- one machine
@@ -173,7 +187,11 @@ def _armed_at(sighting: Reached, known: MachineRecord | None, at: float) -> floa
 
 
 def _missed(
-    record: MachineRecord, sighting: Unreached, opinions: Mapping[str, Opinion], at: float
+    record: MachineRecord,
+    sighting: Unreached,
+    opinions: Mapping[str, Opinion],
+    patience: Patience,
+    at: float,
 ) -> MachineRecord:
     if not sighting.failure.is_silence:
         return replace(record, missed=0, silent_since=None, failure=sighting.why)
@@ -185,7 +203,10 @@ def _missed(
     missed = record.missed + sighting.looks
     failure = sighting.why
     if opinions and not _tried(opinions):
-        failure += "; no other machine has the means to try its SSH port"
+        failure += (
+            "; no other machine can reach SSH ports here (a firewall, or no bash), "
+            f"so its silence is given {patience.stalled_times} times as long"
+        )
     return replace(record, missed=missed, silent_since=since, failure=failure)
 
 
@@ -230,6 +251,31 @@ def _opinions(sightings: Mapping[str, Sighting]) -> dict[str, dict[str, Opinion]
                 if host != witness:
                     told.setdefault(host, {})[witness] = opinion
     return told
+
+
+def _sound(
+    opinions: Mapping[str, Mapping[str, Opinion]], records: Mapping[str, MachineRecord]
+) -> dict[str, dict[str, Opinion]]:
+    """``opinions`` in which to have met nothing is unknown where a machine that was asked to try others, too,
+    that were well at the last look, got through to none of them."""
+    met: dict[str, dict[str, Opinion]] = {}
+    for host, told in opinions.items():
+        for witness, opinion in told.items():
+            met.setdefault(witness, {})[host] = opinion
+    blind = {witness for witness, ports in met.items() if _is_blind(ports, records)}
+    return {
+        host: {
+            witness: Opinion.UNKNOWN if opinion is Opinion.NOTHING and witness in blind else opinion
+            for witness, opinion in told.items()
+        }
+        for host, told in opinions.items()
+    }
+
+
+def _is_blind(ports: Mapping[str, Opinion], records: Mapping[str, MachineRecord]) -> bool:
+    controls = [host for host in ports if host not in records or records[host].silent_since is None]
+    # Who tried a single one had no control: of two machines the other, whose connection broke since.
+    return len(ports) > 1 and bool(controls) and all(ports[host] is not Opinion.HELLO for host in controls)
 
 
 def _contradicting(sighting: Unreached, opinions: Mapping[str, Opinion]) -> list[str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -222,6 +223,32 @@ def test_a_unit_that_was_never_sent_to_its_machine_was_put_there_by_somebody_els
         assert isinstance(hidden, Unreached) and hidden.failure is Failure.UNREAD
         wanted = gather(seen(machine(1, copy(A))), CLUSTER).wanted
         assert keep_unread(stored, {"h1": looked}, wanted) == {"h1": looked}
+
+
+def test_a_machine_is_known_by_its_id_whatever_its_host_is_called_by_now() -> None:
+    """A unit that was destroyed while its machine got another name, or names were swapped, is not strange."""
+    looked, _ = machine(1, copy(A))
+    a_was_there = (Seen(A, TargetState.LAUNCHED, "loaded", "active", "running"),)
+    before, other = MachineRecord("before", "m1", "b1", seen=a_was_there), MachineRecord("h1", "m2", "b2")
+    for stored in ({"before": before}, {"before": before, "h1": other}):
+        assert keep_unread(stored, {"h1": looked}, {}) == {"h1": looked}
+    there = replace(other, seen=a_was_there)
+    hidden = keep_unread({"h1": there}, {"h1": looked}, {})["h1"]
+    assert isinstance(hidden, Unreached)  # another machine had it
+
+
+def test_a_machine_that_was_not_read_under_another_name_is_not_read_under_this_one() -> None:
+    looked, _ = machine(1, copy(A))
+    wanted = gather(seen(machine(1, copy(A))), CLUSTER).wanted
+    a_is_there = (Seen(A, TargetState.LAUNCHED, "loaded", "active", "running"),)
+    before, here = (MachineRecord(host, "m1", seen=a_is_there) for host in ("before", "h1"))
+    read = MachineRecord("older", "m1", "b1", seen=a_is_there)
+    for stored in ({"before": before}, {"h1": here}, {"older": read, "h1": here}):
+        assert isinstance(keep_unread(stored, {"h1": looked}, wanted)["h1"], Unreached)
+    # Read once, and overheard since with what somebody else put there.
+    stored = {"older": replace(read, seen=()), "before": before}
+    assert isinstance(keep_unread(stored, {"h1": looked}, {})["h1"], Unreached)
+    assert keep_unread(stored, {"h1": looked}, wanted) == {"h1": looked}
 
 
 def test_what_is_placed_on_an_unread_machine_stays_there() -> None:

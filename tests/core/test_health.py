@@ -302,8 +302,69 @@ def test_where_nobody_has_the_means_to_try_silence_is_given_longer() -> None:
     judgement = beside([record(missed=9)], failing(1, 300.0), met=UNKNOWN)
     assert judgement.health == {"h1": Health.LOST}
     assert judgement.records["h1"].failure == (
-        "timed out: why; no other machine has the means to try its SSH port"
+        "timed out: why; no other machine can reach SSH ports here (a firewall, or no bash), "
+        "so its silence is given 5 times as long"
     )
+
+
+def controlled(at: float, *met: dict[str, Opinion], control: Failure | None = None) -> Judgement:
+    """A machine h1 that is silent, as others judge it, of which h2, h3 and so on met what ``met`` says;
+    h9 failed with ``control``, if any. Its silence began at 0."""
+    others: list[Sighting] = [
+        replace(answer(number, at), opinions=ports) for number, ports in enumerate(met, 2)
+    ]
+    others += [answer(number, at) for number in (6, 7, 8)]
+    others.append(failing(9, at, control) if control else answer(9, at))
+    known = [record(number) for number in range(2, 10)]
+    return after([record(1, missed=9), *known], failing(1, at), *others)
+
+
+@pytest.mark.parametrize("met", [NOTHING, CONNECTED, UNKNOWN])
+def test_who_gets_through_to_nobody_confirms_no_death(met: Opinion) -> None:
+    """A firewall lets only the controller in, addresses are forwarded, names are known only to it."""
+    blind = [{"h1": NOTHING, "h3": met}, {"h1": NOTHING, "h2": met}]
+    waiting = controlled(299.9, *blind)
+    assert waiting.health["h1"] is Health.DOUBTFUL
+    assert "no other machine can reach SSH ports here" in waiting.records["h1"].failure
+    assert controlled(300.0, *blind).health["h1"] is Health.LOST
+
+
+def test_one_that_gets_through_to_its_control_is_enough() -> None:
+    judgement = controlled(60.0, {"h1": NOTHING, "h3": NOTHING}, {"h1": NOTHING, "h2": HELLO})
+    assert judgement.health["h1"] is Health.LOST
+    assert judgement.records["h1"].failure == "timed out: why"
+
+
+def test_a_control_that_answers_says_nothing_for_the_silent_one() -> None:
+    unheard = controlled(60.0, {"h1": UNKNOWN, "h9": HELLO})
+    assert unheard.health["h1"] is Health.DOUBTFUL
+    assert "no other machine can reach" in unheard.records["h1"].failure
+    assert "reaches its SSH port" not in unheard.records["h1"].failure
+
+
+def test_a_control_that_went_silent_in_the_same_pass_is_no_control() -> None:
+    """Neither is given up on the word of one that may reach nobody, even when both are silent for long."""
+    met = {"h1": NOTHING, "h9": NOTHING}
+    judgement = controlled(60.0, met, control=Failure.TIMEOUT)
+    assert (judgement.health["h1"], judgement.health["h9"]) == (Health.DOUBTFUL, Health.DOUBTFUL)
+    broken = replace(failing(9, 100.0), looks=3, silent_seconds=90.0)
+    known = [record(number) for number in range(2, 10)]
+    others = [replace(answer(2, 100.0), opinions=met), *(answer(number, 100.0) for number in range(3, 9))]
+    judgement = after([record(1, missed=9), *known], failing(1, 100.0), broken, *others)
+    assert (judgement.health["h1"], judgement.health["h9"]) == (Health.DOUBTFUL, Health.DOUBTFUL)
+    assert judgement.alarm == ""
+
+
+def test_whoever_a_machine_that_reaches_nobody_does_reach_is_there() -> None:
+    assert "h2 reaches its SSH port" in controlled(900.0, {"h1": HELLO, "h9": NOTHING}).records["h1"].failure
+    assert controlled(900.0, {"h1": HELLO, "h9": NOTHING}).health["h1"] is Health.DOUBTFUL
+
+
+def test_of_two_machines_the_other_has_no_control_even_when_the_connection_broke_since() -> None:
+    broken = replace(failing(1, 100.0), looks=2, silent_seconds=2.5)
+    tried = replace(answer(2, 100.0), opinions={"h1": NOTHING})
+    judgement = after([record(1), record(2)], broken, tried, patience=LOOP_PATIENCE)
+    assert judgement.health == {"h1": Health.LOST, "h2": Health.UP}
 
 
 def test_a_cluster_of_one_never_loses_its_machine() -> None:
@@ -421,7 +482,11 @@ def test_to_believe_silence_overrides_no_other_rule() -> None:
     assert set(crowd(0, 5, believe=True).health.values()) == {Health.DOUBTFUL}  # nobody else answers
     assert Health.LOST not in crowd(1, 5, missed=0, believe=True).health.values()
     records = {"h1": record(1, missed=9), "h2": record(2, missed=9)}
-    seen = {"h1": failing(1, 1000.0), "h2": failing(2, 1000.0), "w": witnessing(h1=HELLO, h2=NOTHING)}
+    seen: dict[str, Sighting] = {
+        "h1": failing(1, 1000.0),
+        "h2": failing(2, 1000.0),
+        "w": witnessing(h1=HELLO, h2=NOTHING),
+    }
     judgement = judge(records, seen, PATIENCE, 1000.0, believe=True)
     assert (judgement.health["h1"], judgement.health["h2"]) == (Health.DOUBTFUL, Health.LOST)
 
@@ -462,12 +527,12 @@ def test_the_lost_and_the_unfit_do_not_count_among_the_silent() -> None:
 
 def test_machines_that_die_one_after_another_are_all_lost() -> None:
     records = {f"h{number}": record(number) for number in range(3)}
-    met = {f"h{number}": NOTHING for number in range(2)}
     for round_number in range(1, 9):
         dead, at = min(round_number // 3, 2), 100.0 * round_number
         sightings: dict[str, Sighting] = {
             f"h{number}": failing(number, at) if number < dead else answer(number, at) for number in range(2)
         }
+        met = {f"h{number}": NOTHING if number < dead else HELLO for number in range(2)}
         sightings["h2"] = replace(answer(2, at), opinions=met)
         judgement = judge(records, sightings, PATIENCE, at)
         assert judgement.alarm == ""

@@ -39,7 +39,24 @@ def test_nobody_is_asked_while_all_answer() -> None:
 
 def test_two_healthy_machines_try_a_silent_one() -> None:
     records = [record("h1", silent=True), *(record(f"h{number}") for number in range(2, 6))]
-    assert asked(*records) == {"h2": ["h1"], "h3": ["h1"]}
+    assert asked(*records) == {"h2": ["h1", "h3"], "h3": ["h1", "h4"]}
+
+
+def test_each_that_tries_also_tries_one_that_is_well_as_a_control() -> None:
+    records = [record("h1", silent=True), record("h2", failure="disk full"), record("h3"), record("h4")]
+    assert asked(*records) == {"h3": ["h1", "h4"], "h4": ["h1", "h3"]}
+    targets = {one.host: ("", 22) for one in records}
+    by_host = {one.host: one for one in records}
+    by_host["h4"] = replace(by_host["h4"], address="")
+    made = second_opinions(by_host, NOBODY, targets)
+    assert [probe.host for probe in made["h3"]] == ["h1"]  # nobody knows where its control is
+
+
+def test_a_control_is_tried_beside_as_many_as_are_tried_at_all() -> None:
+    silent = [record(f"h{number}", silent=True) for number in range(10, 20)]
+    made = asked(*silent, record("h1"), record("h2"))
+    assert [len(hosts) for hosts in made.values()] == [MAX_PROBES + 1, MAX_PROBES + 1]
+    assert (made["h1"][-1], made["h2"][-1]) == ("h2", "h1")
 
 
 def test_of_two_machines_the_other_is_asked() -> None:
@@ -50,7 +67,7 @@ def test_of_two_machines_the_other_is_asked() -> None:
 
 def test_a_connection_that_broke_since_the_last_look_is_tried_at_once() -> None:
     records = [record(f"h{number}") for number in range(1, 4)]
-    assert asked(*records, fallen=frozenset({"h1", "unknown"})) == {"h2": ["h1"], "h3": ["h1"]}
+    assert asked(*records, fallen=frozenset({"h1", "unknown"})) == {"h2": ["h1", "h3"], "h3": ["h1", "h2"]}
 
 
 def test_who_is_unwell_or_lost_neither_tries_nor_is_tried() -> None:
@@ -97,15 +114,21 @@ def test_probes_are_spread_evenly_and_bounded(records: list[MachineRecord], fall
     made = asked(*records, fallen=fallen)
     assert made == asked(*reversed(records), fallen=fallen)
     by_host = {one.host: one for one in records}
-    tried = Counter(host for hosts in made.values() for host in hosts)
     silent = {
         one.host for one in records if not one.lost and (one.silent_since is not None or one.host in fallen)
     }
     witnesses = [one.host for one in records if not one.failure and one.host not in silent]
     assert made.keys() <= set(witnesses)
-    assert all(len(hosts) == len(set(hosts)) <= MAX_PROBES for hosts in made.values())
+    controls = [[host for host in hosts if host not in silent] for hosts in made.values()]
+    assert all(len(control) == (len(witnesses) > 1) for control in controls)
+    assert len(controls) == len({tuple(control) for control in controls})
+    assert all(
+        witness not in hosts and set(hosts) <= silent | set(witnesses) for witness, hosts in made.items()
+    )
+    made = {witness: [host for host in hosts if host in silent] for witness, hosts in made.items()}
+    tried = Counter(host for hosts in made.values() for host in hosts)
+    assert all(0 < len(hosts) == len(set(hosts)) <= MAX_PROBES for hosts in made.values())
     assert not any(by_host[host].lost for host in tried)
-    assert tried.keys() <= silent
     if witnesses and len(silent) * WITNESSES <= len(witnesses) * MAX_PROBES:
         assert all(tried[host] == min(WITNESSES, len(witnesses)) for host in silent)
         load = [len(made.get(witness, ())) for witness in witnesses]
