@@ -20,6 +20,9 @@ MOVED_WITHIN = 120.0
 
 CONVERGED_WITHIN = 60.0
 
+SHORT = 8
+"""Passes for which a fault lasts at most where time is short."""
+
 PASSES_TO_CONVERGE = 5
 """The most passes from the mending of a fault until nothing is left to do."""
 
@@ -77,9 +80,9 @@ class Row:
         with self.around(fleet):
             fleet.run("start", *UNITS)
             with Witness(lane.lab, UNITS) as witness, self.controller(fleet) as passes:
-                return self._play(fleet, witness, passes)
+                return self._play(fleet, witness, passes, self.passes if whole else min(self.passes, SHORT))
 
-    def _play(self, fleet: Fleet, witness: Witness, passes: Controller) -> Seen:
+    def _play(self, fleet: Fleet, witness: Witness, passes: Controller, least: int) -> Seen:
         passes.wait_quiet(0.0)
         before = witness.homes()
         (victim,) = before[ORDINARY[0]]
@@ -92,7 +95,7 @@ class Row:
             moved = len(passes.since(broken)) + 1
             passes.wait_passes(1, clock.monotonic())
         else:
-            passes.wait_passes(self.passes, broken)
+            passes.wait_passes(least, broken)
         if self.outlasts_lease:
             passes.wait(
                 lambda: not any(witness.homes()[unit] == [victim] for unit in LEASED),
