@@ -22,8 +22,8 @@ every lease."""
 ACTING_TIMES = 4
 """As often as looks are visits struck that change something: there are few of them."""
 
-LONG_SECONDS = 75.0
-"""Many faults that strike a change last as long: beyond every lease."""
+LONG_SECONDS = 270.0
+"""Many faults that strike a change last as long: longer than a controller waits for it, and every lease."""
 
 
 class Faults:
@@ -148,7 +148,7 @@ class Faults:
     def _unplug(self, machine: Machine, least: float = 0.0) -> None:
         """Its own cable: nobody reaches it, and it reaches nobody."""
         network = self.world.network
-        if machine.host in network.unplugged:
+        if machine.host in network.unplugged or not self.raging:
             return
         network.unplugged.add(machine.host)
         network.pairs_well_since = float("inf")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 class Focus:
     """What a storm is about: the units, the kinds of controllers and the number of machines to choose from
     (empty: any), how often which faults strike (those left out: as ever), and which share of stops takes
-    longer than a visit waits."""
+    longer than a visit waits, and the ``seconds`` that it lasts."""
 
     names: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
@@ -18,6 +18,7 @@ class Focus:
     rates: tuple[float, ...] = (0.0, 0.002, 0.01, 0.03)
     weights: Mapping[str, int] = field(default_factory=dict)
     stubborn: float = 0.0
+    seconds: tuple[float, float] = (60.0, 240.0)
 
 
 FOCUSES: Mapping[str, Focus] = {
@@ -26,6 +27,7 @@ FOCUSES: Mapping[str, Focus] = {
         names=("k.service", "l.service", "n.service", "t@1.service", "a.service"),
         kinds=("loop", "two loops"),
         machines=(3, 5),
+        seconds=(200.0, 450.0),
         rates=(0.004, 0.01),
         weights={"hold up": 20, "freeze": 20, "unplug": 20, "slow": 5, "cut all": 0, "access": 0},
     ),

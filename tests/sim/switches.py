@@ -99,7 +99,11 @@ SWITCHES = (
     ),
     Switch("machines ignore fences", 4, (FENCE,)),
     Switch(
-        "machines do not compare manifests", 4, (TWICE, LEASED_TWICE, HEALTHY, CONFLICT, CONVERGED, PERSIST)
+        "machines do not compare manifests",
+        4,
+        (TWICE, LEASED_TWICE, HEALTHY, CONFLICT, CONVERGED, PERSIST),
+        about="swaps",
+        first=40,
     ),
     Switch(
         "a refused controller acts where it is obeyed",
@@ -123,9 +127,9 @@ SWITCHES = (
         ((doubt, "runs_out", lambda record, lease: 0.0),),
         about="leases",
     ),
-    Switch("machines ignore valid_until", 5, (TWICE, LEASED_TWICE), about="leases"),
+    Switch("machines ignore valid_until", 5, (TWICE, LEASED_TWICE), about="leases", first=40),
     Switch("leases never run out", 5, (LEASED_TWICE,), about="leases"),
-    Switch("leases keep nothing from starting", 5, (LEASED_TWICE, TWICE), about="leases"),
+    Switch("leases keep nothing from starting", 5, (LEASED_TWICE,), about="leases", first=50),
     Switch("machines renew leases for anybody", 4, (FENCE, LEASED_TWICE), about="copies"),
     Switch("machines do not guard their own", 6, (FOREIGN,)),
     Switch("what runs is restarted", 7, (HEALTHY,), ((planning, "mend", _restarting),)),
@@ -142,6 +146,7 @@ SWITCHES = (
         (CONFLICT,),
         ((reconcile, "make_plan", _merged),),
         about="swaps",
+        first=190,
     ),
     Switch(
         "MachineOf is not looked at",

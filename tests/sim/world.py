@@ -54,7 +54,7 @@ class World:
         self.network = Network(self)
         focus = FOCUSES[about or chance.choices(list(FOCUSES), (5, 2, 2, 1))[0]]
         self.faults = Faults(self, focus)
-        self.stubborn = focus.stubborn
+        self.stubborn, self.seconds = focus.stubborn, focus.seconds
         self.kind = chance.choice(focus.kinds or KINDS)
         self.patience = Patience() if self.kind == "cron" else PATIENCE
         self.names = list(focus.names) or chance.sample(NAMES, chance.randint(3, 8))
@@ -177,7 +177,7 @@ class World:
         chance, desk = self.chance, self.computers[0]
         self.faults.raging = True
         ledger = self.ledgers[0]
-        length = chance.uniform(60.0, 240.0)
+        length = chance.uniform(*self.seconds)
         if self.kind != "cron":
             self._keep_loop("loop", desk, ledger)
         if self.kind == "two loops":
