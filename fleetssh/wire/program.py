@@ -181,7 +181,8 @@ outrank() {{
     refused="fenced $held_who holds it (fence $held_fence, this is $fence)"; return 1
   fi
   said=$({{ printf '%s\n' "$cluster $fence $who" >{paths.HOLDER}.new &&
-    mv -f {paths.HOLDER}.new {paths.HOLDER}; }} 2>&1) && held="$cluster $fence $who"
+    mv -f {paths.HOLDER}.new {paths.HOLDER}; }} 2>&1) && held="$cluster $fence $who" && return
+  rm -f {paths.HOLDER}.new; return 1
 }}
 
 # A visit that lay on its way for long may have been overtaken by what was decided since. Its time is that of

@@ -78,19 +78,19 @@ def read_only(path: Path) -> None:
 
 
 STATES: dict[Callable[[Path], object], tuple[str, str]] = {
-    lambda path: path.write_bytes(b""): ("is damaged or no state file: it has 0 bytes", "put a copy"),
-    lambda path: path.write_bytes(b"hello\n"): ("is damaged or no state file", "put a copy"),
-    lambda path: path.write_bytes(random.Random(2).randbytes(9000)): ("is damaged", "put a copy"),
-    lambda path: path.write_bytes(path.read_bytes()[:5000]): ("is damaged", "put a copy"),
-    damaged: ("is damaged", "put a copy"),
+    lambda path: path.write_bytes(b""): ("is damaged or no state file: it has 0 bytes", "state restore"),
+    lambda path: path.write_bytes(b"hello\n"): ("is damaged or no state file", "state restore"),
+    lambda path: path.write_bytes(random.Random(2).randbytes(9000)): ("is damaged", "state restore"),
+    lambda path: path.write_bytes(path.read_bytes()[:5000]): ("is damaged", "state restore"),
+    damaged: ("is damaged", "state restore"),
     foreign: ("is a SQLite database of another program", "name another file"),
     lambda path: sql(path, "PRAGMA user_version = 99"): (
         "was written by a newer fleetssh",
         "upgrade fleetssh",
     ),
-    lambda path: sql(path, "UPDATE unit SET requirements = '{'"): ("cannot be understood", "put a copy"),
-    lambda path: sql(path, "UPDATE meta SET cluster = 'a b'"): ("is damaged", "put a copy"),
-    lambda path: sql(path, "UPDATE unit SET name = '../../../etc/passwd'"): ("is damaged", "put a copy"),
+    lambda path: sql(path, "UPDATE unit SET requirements = '{'"): ("cannot be understood", "state restore"),
+    lambda path: sql(path, "UPDATE meta SET cluster = 'a b'"): ("is damaged", "state restore"),
+    lambda path: sql(path, "UPDATE unit SET name = '../../../etc/passwd'"): ("is damaged", "state restore"),
     folder: ("is a folder", "name a file inside it"),
     pipe: ("is no ordinary file", "name another one"),
     read_only: ("a read-only file system", "check its mode, owner and file system"),
