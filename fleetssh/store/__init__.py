@@ -93,7 +93,7 @@ class Store(Protocol):
 
         The fence is on disk before the ``with`` begins. It is the last one when this same object held the
         store last, one more after another process of the same ``who``, and ``REIGN`` more after another
-        ``who``: two copies of one state file never catch up with each other.
+        ``who`` or in a copy of the file: two copies of one state never catch up with each other.
 
         Waits up to ``wait_seconds``, then raises ``StoreHeld`` naming who holds it since when. The hold
         ends with the process, however that ends. Reading and committing don't need it.

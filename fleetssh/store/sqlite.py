@@ -116,7 +116,8 @@ class SqliteStore:
         lock = self._path.with_name(self._path.name + ".lock")
         with hold_file(lock, f"{who} ({doing})", wait_seconds, self._now):
             require_same(self._path, self._file)
-            yield self._take_fence(who)
+            # A copy of the file is another controller, whatever its name.
+            yield self._take_fence(f"{who} {':'.join(map(str, self._file))}")
 
     def time(self, uptime: Uptime) -> float:
         """Return the store's own time; see ``Store.time``."""
