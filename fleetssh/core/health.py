@@ -18,6 +18,10 @@ WITNESSES = 2
 """Machines that try each silent one: one of them may itself be cut off from it."""
 
 
+ALIVE = (Failure.STALLED, Failure.REFUSED)
+"""Failures that take a kernel that runs: it takes connections, or turns them down. sshd may be busy, or just
+be restarted; a machine without power does neither."""
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """When silence becomes loss (rule 1) and when it is taken to be our own fault (rule 2).
@@ -64,8 +68,8 @@ def judge(
     Everything else keeps a machine doubtful for as long as it lasts: who refuses a login, or obeys another
     controller, is there. And however long it was silent, a machine is not lost
 
-    - when it stalls (it connects, and nobody answers: busy or frozen), or stalled a look ago, before
-      ``stalled_times`` the seconds: silence is one silence whatever its kinds, but a moment ago it lived;
+    - when its kernel lives (it stalls or refuses: sshd is busy, frozen or restarted), or did a look ago,
+      before ``stalled_times`` the seconds: silence is one silence whatever its kinds, but a moment ago it lived;
     - unless another machine that answers in this pass has tried it: a cluster of one never loses its machine,
       one of two only while the other answers. Where none of those asked has the means to try, or gets through
       to its control (``second_opinions``), it is given as long as one that stalls;
@@ -233,9 +237,9 @@ def _is_over(
     """Whether patience with a silent machine is over; what others say of it is asked afterwards."""
     if record.lost or record.silent_since is None or not sighting.failure.is_silence:
         return False
-    stalled = sighting.failure is Failure.STALLED or before.failure.startswith(Failure.STALLED)
+    alive = sighting.failure in ALIVE or before.failure.startswith(ALIVE)
     unheard = bool(opinions) and not _tried(opinions)
-    times = max(1, patience.stalled_times) if stalled or unheard else 1
+    times = max(1, patience.stalled_times) if alive or unheard else 1
     return record.missed >= max(1, patience.looks) and at - record.silent_since >= patience.seconds * times
 
 

@@ -116,7 +116,7 @@ def test_the_first_failure_of_any_kind_is_doubt(failure: Failure) -> None:
 
 @pytest.mark.parametrize("failure", SILENCE)
 def test_silence_for_long_enough_is_loss(failure: Failure) -> None:
-    seconds = 300.0 if failure is Failure.STALLED else 60.0
+    seconds = 300.0 if failure in (Failure.STALLED, Failure.REFUSED) else 60.0
     judgement = beside([record(missed=2)], failing(1, seconds, failure))
     assert judgement.health == {"h1": Health.LOST}
     assert judgement.records["h1"].lost
@@ -224,7 +224,8 @@ def test_a_kept_connection_that_went_silent_counts_as_a_look_and_as_time() -> No
 @pytest.mark.parametrize(
     ("before", "now", "seconds"),
     [
-        (Failure.TIMEOUT, Failure.REFUSED, 60.0),
+        (Failure.TIMEOUT, Failure.NO_ROUTE, 60.0),
+        (Failure.TIMEOUT, Failure.REFUSED, 300.0),
         (Failure.TIMEOUT, Failure.STALLED, 300.0),
         (Failure.STALLED, Failure.TIMEOUT, 300.0),
         (Failure.STALLED, Failure.STALLED, 300.0),
