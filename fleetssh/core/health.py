@@ -69,7 +69,7 @@ def judge(
     controller, is there. And however long it was silent, a machine is not lost
 
     - when its kernel lives (it stalls or refuses: sshd is busy, frozen or restarted), or did a look ago,
-      before ``stalled_times`` the seconds: silence is one silence whatever its kinds, but a moment ago it lived;
+      before ``stalled_times`` the seconds: silence is one silence whatever its kinds, but it lived just now;
     - unless another machine that answers in this pass has tried it: a cluster of one never loses its machine,
       one of two only while the other answers. Where none of those asked has the means to try, or gets through
       to its control (``second_opinions``), it is given as long as one that stalls;
