@@ -27,7 +27,10 @@ HEADERS = ("UNIT", "DSTATE", "MACHINE")
 @yes_option
 @click.option("--partial", cls=Flag, default=False, help="Go on without machines that do not answer.")
 @click.option(
-    "--cluster-id", default="", metavar="CLUSTER", help="Which cluster's units, where machines hold several's."
+    "--cluster-id",
+    default="",
+    metavar="CLUSTER",
+    help="Which cluster's units, where machines hold several's.",
 )
 @click.pass_obj
 def rebuild(session: Session, dry_run: bool, yes: bool, partial: bool, cluster_id: str) -> Exit:

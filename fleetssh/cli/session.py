@@ -114,7 +114,7 @@ class Session:
         return store
 
     def state_path(self) -> Path:
-        """The file that the cluster's state is in, or would be in. Raises StoreError when it is in no file."""
+        """The file that the cluster's state is in, or would be in. Raises StoreError when there is none."""
         from fleetssh.store import state_file
 
         return state_file(self.settings.state, self.settings.cluster, self.environ)

@@ -22,6 +22,7 @@ ALIVE = (Failure.STALLED, Failure.REFUSED)
 """Failures that take a kernel that runs: it takes connections, or turns them down. sshd may be busy, or just
 be restarted; a machine without power does neither."""
 
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """When silence becomes loss (rule 1) and when it is taken to be our own fault (rule 2).
