@@ -15,6 +15,7 @@ from fleetssh.cli.passes import believe_option
 from fleetssh.cli.session import Session
 from fleetssh.cli.watch import Watch
 from fleetssh.control.loop import (
+    ACT_SECONDS,
     CONNECT_SECONDS,
     INTERVAL_SECONDS,
     LOOK_SECONDS,
@@ -51,7 +52,12 @@ def run(session: Session, interval: float, believe_silence: bool) -> Exit:
     session.set("connect_timeout", CONNECT_SECONDS, override=False)
     session.set("silence_timeout", SILENCE_SECONDS, override=False)
     orders = Orders()
-    cluster = replace(session.cluster, believe_silence=believe_silence, look_seconds=LOOK_SECONDS)
+    cluster = replace(
+        session.cluster,
+        believe_silence=believe_silence,
+        look_seconds=LOOK_SECONDS,
+        act_seconds=ACT_SECONDS,
+    )
     watch = Watch(Notifier(session.environ), session.environ, debug=session.settings.debug)
     path = session.inventory_path()
     source = Source(session.read_inventory, lambda: fingerprint(path))

@@ -9,7 +9,7 @@ from fleetssh.clock import SYSTEM, Clock
 from fleetssh.core.health import Patience
 from fleetssh.core.sighting import Sighting
 from fleetssh.hosts import Carrier
-from fleetssh.hosts.crew import FORKS, LOOK_SECONDS
+from fleetssh.hosts.crew import ACT_SECONDS, FORKS, LOOK_SECONDS
 from fleetssh.inventory import Inventory
 from fleetssh.store import Store
 
@@ -22,8 +22,8 @@ def ignore(_: Sighting) -> None:
 class Cluster:
     """One controller's hands. ``who`` names the person and program for events and locks; ``forks`` bounds
     the machines in flight; ``watch`` is told of every sighting as it comes back; a look may take
-    ``look_seconds``; ``believe_silence`` is for catastrophes: many machines that go silent together are then
-    taken to be lost."""
+    ``look_seconds``, and what changes something ``act_seconds``; ``believe_silence`` is for catastrophes:
+    many machines that go silent together are then taken to be lost."""
 
     inventory: Inventory
     store: Store
@@ -34,6 +34,7 @@ class Cluster:
     watch: Callable[[Sighting], None] = ignore
     clock: Clock = SYSTEM
     look_seconds: float = LOOK_SECONDS
+    act_seconds: float = ACT_SECONDS
     believe_silence: bool = False
 
     @property

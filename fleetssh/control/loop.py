@@ -31,6 +31,10 @@ at once over a new connection."""
 LOOK_SECONDS = 5.0
 """A machine that hangs must not keep the loop from the others for long; it is looked at again anyway."""
 
+ACT_SECONDS = 60.0
+"""A machine that freezes in the middle of a visit must not keep the loop from the others for long; a visit
+goes on by itself, and the next pass looks what became of it."""
+
 POLL_SECONDS = 0.1
 """How late a signal or a fallen connection may be noticed between passes."""
 

@@ -21,7 +21,7 @@ from fleetssh.core.placement import place
 from fleetssh.core.planning import leaving_units, make_plan, withhold
 from fleetssh.core.sighting import Outcome, Reached, Sighting, Unreached
 from fleetssh.core.visit import START_WAIT_SECONDS, Order
-from fleetssh.hosts.crew import ACT_SECONDS, LOOK_SECONDS
+from fleetssh.hosts.crew import LOOK_SECONDS
 from fleetssh.store import Event
 
 RENEWALS = 3
@@ -146,7 +146,7 @@ class _Work:
         }
         leases = [one.lease for record in self.records.values() for one in record.seen if one.lease]
         every = min(leases, default=LOOK_SECONDS) / RENEWALS
-        answers = self.errands.act(at, orders, seen, ACT_SECONDS, lambda: self._keep(orders), every)
+        answers = self.errands.act(at, orders, seen, lambda: self._keep(orders), every)
         for host, sighting in sorted(answers.items()):
             self.sightings[host] = sighting
             self.done += [(host, step) for step in done_steps(todo[host], sighting)]

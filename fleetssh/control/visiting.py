@@ -58,7 +58,6 @@ class Errands:
         at: float,
         orders: Mapping[str, Order],
         seen: Mapping[str, Reached],
-        deadline: float,
         meanwhile: Callable[[], None],
         every_seconds: float,
     ) -> dict[str, Sighting]:
@@ -68,7 +67,7 @@ class Errands:
             name: Visit(seen[name].facts.boot_id, self.claim, self._valid_until(name, at), order=order)
             for name, order in orders.items()
         }
-        return self._send(visits, deadline, meanwhile, every_seconds)
+        return self._send(visits, self.cluster.act_seconds, meanwhile, every_seconds)
 
     def keep(self, at: float, seen: Mapping[str, Reached]) -> dict[str, Sighting]:
         """Renews the leases of machines that were ``seen``, while others are waited for."""
