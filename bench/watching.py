@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.failover import user
+from bench.floor import Floor
+from bench.passes import measured
 from bench.table import Row, tell
 from fleetssh.lab import Lab
 from tests.live.faults.controller import Loop
@@ -70,6 +72,10 @@ def rows(lab: Lab, folder: Path, seconds: float = SECONDS) -> Iterator[Row]:
         lasted, inside = time.monotonic() - began, lab.used_seconds - used
         made, told = len(loop.turns) - passes, [turn for turn in loop.turns[passes:] if turn.out or turn.err]
     assert not told, told
+    floor = Floor(lab)
+    floor.cold()
+    _, floor_cpu, floor_inside = measured(lab, floor.warm)
+    floor.close()
     first, last = figures[0], figures[-1]
     what = f"{size} machines watched for {lasted:.0f} s, {made} passes"
     most = max(figure.memory for figure in figures)
@@ -79,7 +85,8 @@ def rows(lab: Lab, folder: Path, seconds: float = SECONDS) -> Iterator[Row]:
     yield Row(f"{what}: open files at the end", last.files, "files", "at the beginning", first.files,
               GROWTH_AIM, judge_ratio=True, note=f"at most {most_files}")  # fmt: skip
     cpu = (last.cpu - first.cpu) / made / size
-    yield Row(f"{what}: controller's CPU a machine and pass", cpu * 1000, "ms", aim=CPU_AIM)
+    yield Row(f"{what}: controller's CPU a machine and pass", cpu * 1000, "ms", "paramiko",
+              floor_cpu / size, CPU_AIM)  # fmt: skip
     own = (inside - idle * lasted) / made / size
-    yield Row(f"{what}: a machine's CPU a pass", own * 1000, "ms", aim=MACHINE_AIM,
+    yield Row(f"{what}: a machine's CPU a pass", own * 1000, "ms", "paramiko", floor_inside / size, MACHINE_AIM,
               note=f"{inside / made / size * 1000:.1f} ms with what it uses at rest")  # fmt: skip
