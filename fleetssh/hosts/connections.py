@@ -39,7 +39,6 @@ class Connections:
         self._host_keys = HostKeys(accept_new=accept_new_host_keys)
         self._logins = Logins()
         self._jumps = JumpHosts(self._host_keys, connect_seconds)
-        self._config = fabric.Config(overrides={"run": {"hide": True}})
         self._kept: dict[str, Kept] = {}
         self._coming_up: dict[Line, str] = {}  # whose handshakes are under way
         self._lock = threading.Lock()
@@ -126,7 +125,8 @@ class Connections:
             target.address,
             user=target.user,
             port=target.port,
-            config=self._config,
+            # One of its own: a connection writes into it, and others are made in other threads.
+            config=fabric.Config(overrides={"run": {"hide": True}}),
             # fabric cuts fractions off, and takes 0 for no limit
             connect_timeout=math.ceil(self._connect_seconds),
             connect_kwargs=handshake_limits(self._connect_seconds) | self._logins.choose(target.key_file),
