@@ -88,5 +88,6 @@ def rows(lab: Lab, folder: Path, seconds: float = SECONDS) -> Iterator[Row]:
     yield Row(f"{what}: controller's CPU a machine and pass", cpu * 1000, "ms", "paramiko",
               floor_cpu / size, CPU_AIM)  # fmt: skip
     own = (inside - idle * lasted) / made / size
+    rest = f"{inside / made / size * 1000:.1f} ms with what it uses at rest"
     yield Row(f"{what}: a machine's CPU a pass", own * 1000, "ms", "paramiko", floor_inside / size,
-              MACHINE_AIM, note=f"{inside / made / size * 1000:.1f} ms with what it uses at rest")  # fmt: skip
+              MACHINE_AIM, note=rest)  # fmt: skip
