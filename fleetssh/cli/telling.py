@@ -102,11 +102,18 @@ def unreached_lines(
     """One line for each host that did not answer, what that means for its units, and when it last did."""
     known = {machine.host: machine for machine in machines}
     return [
-        f"{_host_title(host, known.get(host))}: {sighting.why}; "
+        f"{_host_title(host, known.get(host))}: {sighting.why}{second_opinion(sighting, records.get(host))}; "
         f"{_meaning(records.get(host))}{last_answer(sighting, records.get(host))}"
         for host, sighting in sorted(sightings.items())
         if isinstance(sighting, Unreached)
     ]
+
+
+def second_opinion(sighting: Unreached, record: MachineRecord | None) -> str:
+    """``; m2 reaches its SSH port``: what other machines said of one that is silent; empty without a word."""
+    if record is None or not record.failure.startswith(sighting.why):
+        return ""
+    return record.failure.removeprefix(sighting.why)
 
 
 def last_answer(sighting: Sighting | None, record: MachineRecord | None) -> str:

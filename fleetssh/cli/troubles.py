@@ -8,7 +8,13 @@ from dataclasses import dataclass
 
 from fleetssh.cli.exits import Exit, combine
 from fleetssh.cli.standing import problem
-from fleetssh.cli.telling import alarm_lines, touched_units, trouble_lines, unreached_lines
+from fleetssh.cli.telling import (
+    alarm_lines,
+    second_opinion,
+    touched_units,
+    trouble_lines,
+    unreached_lines,
+)
 from fleetssh.control.result import Pass
 from fleetssh.control.waiting import reports_of
 from fleetssh.core.health import health_of
@@ -55,7 +61,8 @@ def _machines(done: Pass) -> Iterator[Trouble]:
         lines = unreached_lines({host: sighting}, done.survey.machines, done.records)
         # A cable that is cut is told by timeouts and by missing routes in turn.
         failure = "silence" if sighting.failure.is_silence else sighting.failure
-        yield Trouble((MACHINE, host, failure, health_of(record) if record else ""), tuple(lines))
+        health = health_of(record) if record else ""
+        yield Trouble((MACHINE, host, failure, health, second_opinion(sighting, record)), tuple(lines))
 
 
 def _units(done: Pass) -> tuple[list[Trouble], Exit]:
