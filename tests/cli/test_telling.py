@@ -99,8 +99,10 @@ def test_what_is_known_of_a_machine_in_doubt_has_an_age():
     ]
     reached = {"m2": replace(records["m2"], failure="timed out: no answer; m1 reaches its SSH port")}
     assert unreached_lines(done.sightings, done.survey.machines, reached) == [
-        "m2 (7c73a89b...): timed out: no answer; m1 reaches its SSH port; doubtful, it keeps its units; "
-        "last answered 35s ago"
+        (
+            "m2 (7c73a89b...): timed out: no answer; m1 reaches its SSH port; "
+            "doubtful, it keeps its units; last answered 35s ago"
+        )
     ]
     (line, _), code = told(done, "a.service")
     assert code is Exit.MACHINE
