@@ -102,7 +102,7 @@ def test_no_inodes_left_is_a_full_disk_too(web: Fleet) -> None:
     pid = main_pid(web.witness("m2"), "web.service")
     change(web)
     run_inside(
-        web, "m2", "cp -a /run/fleet /root/kept; mount -t tmpfs -o nr_inodes=8,mode=755 none /run/fleet"
+        web, "m2", "cp -a /run/fleet /root/kept; mount -t tmpfs -o nr_inodes=11,mode=755 none /run/fleet"
     )
     run_inside(
         web, "m2", "cp -a /root/kept/. /run/fleet/; rm -r /root/kept; : >/run/fleet/a; : >/run/fleet/b"
