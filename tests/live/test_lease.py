@@ -72,6 +72,8 @@ def test_what_has_a_lease_stops_by_itself_and_starts_anew_when_somebody_comes(fl
     assert "dependency" in refused.stderr
     assert states(fleet, "m1", "plain.service") == ["inactive"]
 
+    over = f"fleetssh-lease-{LEASE}-over.service"
+    wait_for(lambda: states(fleet, "m1", over) == ["inactive"], what="the last of the killing")
     answer = fleet.run("reconcile")
     assert sorted(answer.out.splitlines()) == [
         f"m1: start {name} (its lease ran out)" for name in sorted(names)

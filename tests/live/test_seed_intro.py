@@ -80,10 +80,12 @@ def test_a_unit_that_heals(fleet: Fleet) -> None:
     assert fleet.run("start", "python-test").out == said
     assert running_on(fleet, "python-test.service") == [home]
 
-    # "You can easily simulate this by doing a vagrant halt": told to believe the first silence, the next pass
-    # moves the unit. It stays there when the machine is back.
+    # "You can easily simulate this by doing a vagrant halt": told not to wait, the second pass asks the other
+    # machines, and moves the unit. It stays there when the machine is back.
     fleet.lab.kill(home)
-    moved = fleet.run("reconcile", "--lost-after-looks", "1", "--lost-after-seconds", "0", code=4)
+    hurry = ["--lost-after-looks", "1", "--lost-after-seconds", "0"]
+    assert fleet.run("reconcile", *hurry, code=4).out == ""
+    moved = fleet.run("reconcile", *hurry, code=4)
     assert f"move python-test.service: {prefix}... -> " in moved.out
     refuge = home_of(fleet, "python-test.service")
     assert refuge != home
