@@ -15,7 +15,7 @@ from fleetssh.core.doubt import expecting, is_done_with
 from fleetssh.core.errors import FleetError, StoreConflict
 from fleetssh.core.gathering import is_unread
 from fleetssh.core.health import judge
-from fleetssh.core.model import MachinePlan, MachineRecord, Plan, Step
+from fleetssh.core.model import Action, MachinePlan, MachineRecord, Plan, Step
 from fleetssh.core.outcomes import done_steps
 from fleetssh.core.placement import place
 from fleetssh.core.planning import leaving_units, make_plan, withhold
@@ -153,7 +153,11 @@ class _Work:
             if isinstance(sighting, Unreached) and not sighting.sent:
                 self.records[host] = before[host]
             if isinstance(sighting, Reached):
-                self.troubles += [(host, o) for o in sighting.outcomes if not o.ok]
+                failed = [outcome for outcome in sighting.outcomes if not outcome.ok]
+                self.troubles += [(host, outcome) for outcome in failed]
+                # What comes next was planned for a machine on which this visit would have been carried out.
+                if any(outcome.action is Action.NOTE for outcome in failed):
+                    self.stuck.add(host)
 
     def _keep(self, busy: Container[str]) -> None:
         """Renews the leases of the machines that are not ``busy`` while those are waited for: what takes long
@@ -168,7 +172,11 @@ class _Work:
         at = self.errands.cluster.time()
         self.records |= {host: replace(self.records[host], armed_at=at) for host in seen}
         self.errands.cluster.store.remember(self.records[host] for host in seen)
-        self.sightings |= {h: s for h, s in self.errands.keep(at, seen).items() if isinstance(s, Reached)}
+        for host, sighting in self.errands.keep(at, seen).items():
+            if isinstance(sighting, Reached) and sighting.manifest == seen[host].manifest:
+                self.sightings[host] = sighting
+            else:
+                self.stuck.add(host)
 
     def _expect(self, plans: Iterable[MachinePlan], at: float) -> None:
         """Writes down, before the visits set out, what they may start and which leases they may renew."""
