@@ -19,12 +19,12 @@ from fleetssh.control.loop import (
     CONNECT_SECONDS,
     INTERVAL_SECONDS,
     LOOK_SECONDS,
-    PATIENCE,
     SILENCE_SECONDS,
     Loop,
     Orders,
     Source,
 )
+from fleetssh.core.health import LOOP_PATIENCE
 from fleetssh.inventory.fingerprint import fingerprint
 
 SHORTEST_SECONDS = 0.1
@@ -47,8 +47,8 @@ def run(session: Session, interval: float, believe_silence: bool) -> Exit:
     lost after 2 looks without an answer and 2 seconds, and has 1.5 seconds to connect, unless the global
     options say otherwise.
     """
-    session.set("lost_after_looks", PATIENCE.looks, override=False)
-    session.set("lost_after_seconds", PATIENCE.seconds, override=False)
+    session.set("lost_after_looks", LOOP_PATIENCE.looks, override=False)
+    session.set("lost_after_seconds", LOOP_PATIENCE.seconds, override=False)
     session.set("connect_timeout", CONNECT_SECONDS, override=False)
     session.set("silence_timeout", SILENCE_SECONDS, override=False)
     orders = Orders()

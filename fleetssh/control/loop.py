@@ -11,15 +11,11 @@ from fleetssh.control.cluster import Cluster
 from fleetssh.control.reconcile import run_pass
 from fleetssh.control.result import Pass
 from fleetssh.core.errors import FleetError, StoreError, StoreHeld
-from fleetssh.core.health import Patience
 from fleetssh.inventory import Inventory
 from fleetssh.store import Store
 
 INTERVAL_SECONDS = 2.0
 """From the beginning of one pass to that of the next: a look costs a machine 15 ms."""
-
-PATIENCE = Patience(looks=2, seconds=2.0)
-"""Shorter than for a pass a minute: looks come every two seconds, and others are asked before a verdict."""
 
 CONNECT_SECONDS = 1.5
 """A new connection takes 0.1 s in the same building; a dead machine holds up every pass this long."""

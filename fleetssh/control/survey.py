@@ -10,11 +10,11 @@ from fleetssh.control.cluster import Cluster
 from fleetssh.control.visiting import Errands
 from fleetssh.core.doubt import Doubt, doubts, is_done_with
 from fleetssh.core.errors import InventoryError
-from fleetssh.core.gathering import keep_unread, overheard
+from fleetssh.core.gathering import keep_unread, overheard, owner
 from fleetssh.core.health import health_of, judge, second_opinions
 from fleetssh.core.identity import follow, homes, is_ghost, many_left
 from fleetssh.core.metadata import merge
-from fleetssh.core.model import Claim, Machine, MachineRecord, State, TargetState
+from fleetssh.core.model import Claim, Machine, MachineRecord, State
 from fleetssh.core.sighting import Failure, Reached, Sighting, Unreached
 from fleetssh.core.visit import Probe, Visit
 from fleetssh.hosts.crew import visit_all
@@ -216,13 +216,11 @@ def _if_ours(sighting: Sighting, state: State, claim: Claim | None) -> Sighting:
     """The sighting, unless its machine belongs to another cluster or obeys another controller."""
     if not isinstance(sighting, Reached):
         return sighting
-    owner, holder = sighting.manifest.cluster, sighting.holder
-    if owner != state.cluster and any(
-        entry.target is not TargetState.INACTIVE for entry in sighting.manifest.entries
-    ):
-        whose = f"{holder.who}'s cluster" if holder and holder.cluster == owner else "cluster"
+    whose, holder = owner(sighting), sighting.holder
+    if whose not in ("", state.cluster):
+        title = f"{holder.who}'s cluster" if holder and holder.cluster == whose else "cluster"
         text = (
-            f"it runs units of {whose} {owner[:8]}..., this is {state.cluster[:8]}...; "
+            f"it runs units of {title} {whose[:8]}..., this is {state.cluster[:8]}...; "
             "'fleetssh adopt' takes it over, 'fleetssh state rebuild' makes a lost state anew"
         )
         return Unreached(sighting.host, Failure.FOREIGN, text, sighting.seen_at, sent=True)

@@ -16,7 +16,6 @@ from fleetssh.control.loop import (
     GLANCE_SECONDS,
     HOLD_SECONDS,
     MAX_DEFECTS,
-    PATIENCE,
     POLL_SECONDS,
     RETRY_SECONDS,
     Loop,
@@ -25,6 +24,7 @@ from fleetssh.control.loop import (
 )
 from fleetssh.control.result import Pass
 from fleetssh.core.errors import FleetError, InventoryError, StoreError, StoreHeld
+from fleetssh.core.health import LOOP_PATIENCE
 from fleetssh.core.sighting import Facts, Reached, Sighting
 from fleetssh.core.visit import Visit
 from fleetssh.hosts import Target
@@ -173,7 +173,7 @@ class Stage:
         carrier, store = self.machines, self.store
         first = self.read()
         cluster = Cluster(
-            first, store, carrier, "ops@here (fleetssh run)", PATIENCE, forks=1, clock=self.clock
+            first, store, carrier, "ops@here (fleetssh run)", LOOP_PATIENCE, forks=1, clock=self.clock
         )
         source = Source(self.read, lambda: self.version)
         Loop(cluster, source, self.orders, self.diary, "fleetssh run", interval, self.reopen).run()

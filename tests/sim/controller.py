@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from fleetssh.clock import Uptime
 from fleetssh.control.cluster import Cluster
-from fleetssh.control.loop import CONNECT_SECONDS, LOOK_SECONDS, PATIENCE, Loop, Orders, Source
+from fleetssh.control.loop import CONNECT_SECONDS, LOOK_SECONDS, Loop, Orders, Source
 from fleetssh.control.reconcile import run_pass
 from fleetssh.control.result import Pass
 from fleetssh.core.errors import FleetError, StoreHeld
-from fleetssh.core.health import Patience
+from fleetssh.core.health import LOOP_PATIENCE, Patience
 from fleetssh.core.model import MachineRecord, State
 from fleetssh.hosts.crew import LOOK_SECONDS as ONCE_LOOK_SECONDS
 from fleetssh.hosts.over_fabric import CONNECT_SECONDS as ONCE_CONNECT_SECONDS
@@ -278,7 +278,7 @@ class Process:
         """``fleetssh run``, the real loop."""
         self.open()
         source = Source(self.world.inventory, self.world.inventory)
-        cluster = self.cluster(PATIENCE)
+        cluster = self.cluster(LOOP_PATIENCE)
         Loop(cluster, source, Orders(), _Hearing(self), "run", interval).run()
 
     def run_once(self, patience: Patience) -> None:

@@ -6,9 +6,9 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
-from fleetssh.control.loop import INTERVAL_SECONDS, PATIENCE
+from fleetssh.control.loop import INTERVAL_SECONDS
 from fleetssh.control.reconcile import plan_pass
-from fleetssh.core.health import Patience
+from fleetssh.core.health import LOOP_PATIENCE, Patience
 from fleetssh.core.model import TargetState
 from fleetssh.core.sighting import Failure
 from fleetssh.inventory import Host, Inventory
@@ -56,7 +56,7 @@ class World:
         self.faults = Faults(self, focus)
         self.stubborn, self.seconds = focus.stubborn, focus.seconds
         self.kind = chance.choice(focus.kinds or KINDS)
-        self.patience = Patience() if self.kind == "cron" else PATIENCE
+        self.patience = Patience() if self.kind == "cron" else LOOP_PATIENCE
         self.names = list(focus.names) or chance.sample(NAMES, chance.randint(3, 8))
         self.default_lease = 25 if chance.random() < 0.15 else 0
         self.machines: dict[str, Machine] = {}
