@@ -89,12 +89,14 @@ class Ending(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """Asked only for what is failed or new: systemd's result words and the last log lines."""
+    """Asked only for what is failed or new: systemd's result words, how often it has restarted the unit by
+    itself (``None`` before systemd 235, which does not count), and the last log lines."""
 
     result: str = ""
     exit_code: str = ""
     exit_status: int | None = None
     load_error: str = ""
+    restarts: int | None = None
     log: tuple[str, ...] = ()
 
 

@@ -75,14 +75,18 @@ make_lease() {{
 begin_leases() {{
   # Not told as the act's own reload, which is yet to come
   [ -z "$unread" ] || {{ systemctl daemon-reload; unread=; }}
-  in_time || {{ trouble late "it took too long to begin a lease; the next pass goes on"; return 1; }}
-  timers=
-  for lease in $leases; do
-    set_deadline "$lease" || {{ trouble read-only "the deadline of a lease cannot be written"; return 1; }}
-    timers="$timers {PREFIX}$lease.timer"
+  said=
+  while :; do
+    in_time || {{ trouble late "${{said:-it took too long to begin a lease}}; the next pass goes on"; return 1; }}
+    timers=
+    for lease in $leases; do
+      set_deadline "$lease" || {{ trouble read-only "the deadline of a lease cannot be written"; return 1; }}
+      timers="$timers {PREFIX}$lease.timer"
+    done
+    said=$(systemctl --no-ask-password start -- $timers 2>&1) && return
+    # One that is just running out is begun anew when what lived by it has stopped.
+    case $said in *destructive*) said="a lease is still running out there"; sleep 1 ;; *) break ;; esac
   done
-  said=$(systemctl --no-ask-password start -- $timers 2>&1) && return
-  case $said in *destructive*) said="a lease is just running out there; the next pass begins it anew" ;; esac
   trouble lease "$said"; return 1
 }}
 

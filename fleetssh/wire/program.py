@@ -125,7 +125,8 @@ details() {{
   some=; n=0
   for f; do n=$((n + 1)); [ $n -gt {MAX_DETAILS} ] && break; some="$some $f"; done
   tell details
-  say "$(systemctl show --no-pager -p Id -p LoadError -p Result -p ExecMainCode -p ExecMainStatus -- $some)"
+  say "$(systemctl show --no-pager -p Id -p LoadError -p Result -p ExecMainCode -p ExecMainStatus \
+    -p NRestarts -- $some)"
   for f in $some; do
     # Not -u: a program that cannot be run is told by a process that the journal may not know any more.
     tell log "$f"

@@ -360,6 +360,7 @@ def _details(sections: list[Section], named: Mapping[str, tuple[str, ...]]) -> d
             exit_code=values.get("ExecMainCode", ""),
             exit_status=_whole(values.get("ExecMainStatus", "")),
             load_error=values.get("LoadError", "").partition('"')[2].strip(' "'),
+            restarts=_whole(values.get("NRestarts", "")),
             log=logs.get(name, ()),
         )
     return details

@@ -367,6 +367,7 @@ def test_units_that_are_not_well_are_told() -> None:
     found = [
         replace(find("failed.service", active="failed"), detail=detail),
         replace(find("loop.service", active="activating", sub="auto-restart"), detail=detail),
+        replace(find("once.service", active="activating", sub="auto-restart"), detail=Detail(restarts=0)),
         find("never.service", active="inactive", ending=Ending.NEVER_STARTED),
         find("ended.service", active="inactive", ending=Ending.BY_ITSELF),
         find("held.service", LOADED, "failed"),

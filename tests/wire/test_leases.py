@@ -163,6 +163,22 @@ def test_a_lease_that_systemd_will_not_begin_ends_the_act(machine: Machine) -> N
     assert machine.files() == {}
 
 
+def test_a_lease_that_is_just_running_out_is_begun_anew_when_it_has(machine: Machine) -> None:
+    (machine.sim / "ending").write_text("once\ntwice\n")
+    seen = machine.reached(act(leased(install(A), a=30)))
+    assert failures(seen) == ""
+    assert machine.asked("start") == ["fleetssh-lease-30.timer"] * 3 + ["a.service"]
+    assert uptime() + 28 < deadline(machine) <= uptime() + 30
+
+
+def test_a_lease_that_does_not_end_is_waited_for_as_long_as_the_visit_is_valid(machine: Machine) -> None:
+    (machine.sim / "ending").write_text("again\n" * 100)
+    seen = machine.reached(act(leased(install(A), a=30), valid_until=uptime() + 2))
+    assert "a lease is still running out there; the next pass goes on" in failures(seen)
+    assert "a.service" not in machine.asked("start")
+    assert 2 <= len(machine.asked("start")) <= 4
+
+
 def test_what_becomes_of_leases_is_told(machine: Machine) -> None:
     told = (Action.LEASE, True)
     first = machine.reached(act(install(A)))

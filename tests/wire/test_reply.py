@@ -91,6 +91,11 @@ def test_a_machine_on_which_everything_went_differently() -> None:
     assert broken is not None
     assert (broken.result, broken.exit_status) == ("exit-code", 203)
     assert broken.log[-1] == "broken.service: Failed with result 'exit-code'."
+    assert broken.restarts is None
+    counted = recorded("started").replace(b"Id=loop.service\n", b"Id=loop.service\nNRestarts=7\n")
+    loop = {item.entry.name: item for item in reached(counted).found}["loop.service"].detail
+    assert loop is not None
+    assert loop.restarts == 7
     wrong = found["wrong.service"].detail
     assert wrong is not None
     assert wrong.load_error == "Unit wrong.service has a bad unit file setting."
