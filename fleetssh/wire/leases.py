@@ -75,9 +75,9 @@ make_lease() {{
 begin_leases() {{
   # Not told as the act's own reload, which is yet to come
   [ -z "$unread" ] || {{ systemctl daemon-reload; unread=; }}
-  said=
+  said='it took too long to begin a lease'
   while :; do
-    in_time || {{ trouble late "${{said:-it took too long to begin a lease}}; the next pass goes on"; return 1; }}
+    in_time || {{ trouble late "$said; the next pass goes on"; return 1; }}
     timers=
     for lease in $leases; do
       set_deadline "$lease" || {{ trouble read-only "the deadline of a lease cannot be written"; return 1; }}
