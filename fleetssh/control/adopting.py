@@ -10,9 +10,10 @@ from fleetssh.control.cluster import Cluster
 from fleetssh.control.inquiry import inquire
 from fleetssh.control.rebuilding import holders, records_of
 from fleetssh.core.errors import CommandError
-from fleetssh.core.gathering import fence_of, gather, keep_unread, owner, unread
+from fleetssh.core.gathering import gather
 from fleetssh.core.leases import VALID_SECONDS
 from fleetssh.core.model import Claim, MachinePlan, MachineRecord, State
+from fleetssh.core.ownership import fence_of, keep_unread, obeys_another, owner, unread
 from fleetssh.core.sighting import Reached, Sighting, Unreached
 from fleetssh.core.takeover import Item, items, take_in
 from fleetssh.core.visit import Order, Visit
@@ -102,13 +103,7 @@ def survey_adoption(cluster: Cluster, hosts: Set[str] = frozenset(), known: int 
 
 def _is_held(sighting: Reached, cluster: str, known: int) -> bool:
     """Whether a machine would refuse the controller whose fence was ``known`` last."""
-    return _is_fenced(sighting, cluster, known) or owner(sighting) not in ("", cluster)
-
-
-def _is_fenced(sighting: Sighting, cluster: str, known: int) -> bool:
-    """Whether a machine obeys another controller of this cluster."""
-    holder = sighting.holder if isinstance(sighting, Reached) else None
-    return holder is not None and holder.cluster == cluster and holder.fence > known
+    return obeys_another(sighting, cluster, known) or owner(sighting) not in ("", cluster)
 
 
 # ---------------------------------------------------------------- doing it
@@ -143,7 +138,7 @@ def _unread(cluster: Cluster, adoption: Adoption) -> list[MachineRecord]:
     has steered, and what they hold may be unknown here."""
     taken = {takeover.host for takeover in adoption.takeovers}
     sightings = adoption.sightings
-    fenced = {host for host, s in sightings.items() if _is_fenced(s, adoption.cluster, adoption.known)}
+    fenced = {host for host, s in sightings.items() if obeys_another(s, adoption.cluster, adoption.known)}
     if not fenced:
         return []
     left = {

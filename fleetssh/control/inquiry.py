@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from fleetssh.control.cluster import Cluster
 from fleetssh.control.survey import look_at, refuse_twins
 from fleetssh.core.errors import FleetError, MachineError, WireError
-from fleetssh.core.gathering import Holdings, Seen, owner
+from fleetssh.core.gathering import Holdings, Seen
+from fleetssh.core.ownership import owner
 from fleetssh.core.sighting import Failure, Reached, Sighting, Unreached
 from fleetssh.hosts import Carrier
 from fleetssh.inventory import Host

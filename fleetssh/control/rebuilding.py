@@ -9,9 +9,10 @@ from fleetssh.control.chronicle import Author, command_events
 from fleetssh.control.cluster import Cluster
 from fleetssh.control.inquiry import Inquiry, inquire
 from fleetssh.core.errors import CommandError, MachineError
-from fleetssh.core.gathering import Finding, Seen, gather, is_ours, is_unread, owner, unread
+from fleetssh.core.gathering import Finding, Seen, gather
 from fleetssh.core.health import judge
 from fleetssh.core.model import MachineRecord, State
+from fleetssh.core.ownership import is_ours, is_unread, owner, unread
 from fleetssh.core.sighting import Reached, Sighting
 from fleetssh.core.takeover import AS_IT_IS, items, take_in
 from fleetssh.inventory.ways import way_of

@@ -13,10 +13,10 @@ from fleetssh.control.visiting import Errands
 from fleetssh.core.checking import check
 from fleetssh.core.doubt import expecting, is_done_with
 from fleetssh.core.errors import FleetError, StoreConflict
-from fleetssh.core.gathering import is_unread
 from fleetssh.core.health import judge
 from fleetssh.core.model import Action, MachinePlan, MachineRecord, Plan, Step
 from fleetssh.core.outcomes import done_steps
+from fleetssh.core.ownership import is_unread
 from fleetssh.core.placement import place
 from fleetssh.core.planning import leaving_units, make_plan, withhold
 from fleetssh.core.sighting import Outcome, Reached, Sighting, Unreached

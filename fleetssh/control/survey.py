@@ -7,19 +7,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from fleetssh.control.cluster import Cluster
-from fleetssh.control.visiting import Errands
+from fleetssh.control.looking import look_everywhere
 from fleetssh.core.doubt import Doubt, doubts, is_done_with
 from fleetssh.core.errors import InventoryError
-from fleetssh.core.gathering import keep_unread, overheard, owner
-from fleetssh.core.health import health_of, judge, second_opinions
-from fleetssh.core.identity import follow, homes, is_ghost, many_left
+from fleetssh.core.health import health_of, judge
+from fleetssh.core.identity import at_home, follow, is_ghost, many_left
 from fleetssh.core.metadata import merge
 from fleetssh.core.model import Claim, Machine, MachineRecord, State
-from fleetssh.core.sighting import Failure, Reached, Sighting, Unreached
-from fleetssh.core.visit import Probe, Visit
+from fleetssh.core.ownership import if_ours, keep_unread, overheard
+from fleetssh.core.sighting import Reached, Sighting, Unreached
+from fleetssh.core.visit import Visit
 from fleetssh.hosts.crew import visit_all
 from fleetssh.inventory import Host, Inventory
-from fleetssh.inventory.ways import host_of, way_of
+from fleetssh.inventory.ways import way_of
 
 NEVER = sys.maxsize
 """More looks than anybody takes."""
@@ -63,42 +63,26 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
     Without ``deciding`` no machine becomes lost: only a pass gives one up, because it also moves its units.
     Raises InventoryError when two hosts turn out to be one machine: placing anything would be guessing.
     """
-    stored = cluster.store.machines()
-    known = _renamed(stored, cluster.inventory)
-    hosts = _hosts(cluster.inventory, known, cluster.time())
     claim = None if fence is None else Claim(state.cluster, fence, cluster.controller)
-    records = {name: r for name, r in known.items() if name in hosts and r.machine_id}
+    looks = look_everywhere(cluster, claim, deciding=deciding)
     at = cluster.time()
-    if claim:
-        records |= _arm(cluster, records, at)
-    errands = Errands(cluster, claim, hosts, records)
-    probes = _second_opinions(cluster, records, hosts) if deciding else {}
-    looks = errands.look(at, probes, renewing=not any(map(_was_fenced, known.values())))
-    records |= _disarm(known, looks)
-    if claim and not any(_is_fenced(sighting, state, claim) for sighting in looks.values()):
-        late = {name: s for name, s in looks.items() if isinstance(s, Reached) and s.is_late and s.leases}
-        records |= _arm(cluster, {n: r for n, r in records.items() if n in late}, cluster.time())
-        looks |= {name: s for name, s in errands.renew(late).items() if isinstance(s, Reached)}
-    at = cluster.time()
-    refuse_twins(cluster.inventory, looks)
+    refuse_twins(cluster.inventory, looks.sightings)
     names = frozenset(host.name for host in cluster.inventory.hosts)
-    ghosts = {name: r for name, r in known.items() if is_ghost(r) and not is_done_with(r, at)}
-    records = follow(records | ghosts, looks, names)
-    elsewhere = homes(looks, names)
-    looks = {
-        name: sighting
-        for name, sighting in looks.items()
-        if not isinstance(sighting, Reached) or elsewhere[sighting.facts.machine_id] == name
+    ghosts = {name: r for name, r in looks.known.items() if is_ghost(r) and not is_done_with(r, at)}
+    records = follow({**looks.records, **ghosts}, looks.sightings, names)
+    fence, who = (claim.fence, claim.who) if claim else (state.fence, "")
+    ours = {
+        host: if_ours(sighting, state.cluster, fence, who)
+        for host, sighting in at_home(looks.sightings, names).items()
     }
-    ours = {host: _if_ours(sighting, state, claim) for host, sighting in looks.items()}
-    sightings = keep_unread({**known, **records}, ours, state.wanted)
+    sightings = keep_unread({**looks.known, **records}, ours, state.wanted)
     records |= _overheard(records, ours, sightings, at)
     patience = cluster.patience if deciding else replace(cluster.patience, looks=NEVER)
-    leaving = frozenset(hosts) - names
+    leaving = frozenset(looks.hosts) - names
     believe = cluster.believe_silence
     judgement = judge(records, sightings, patience, at, believe=believe, leaving=leaving)
     judged = {
-        name: replace(errands.dated(record), way=way_of(hosts[name]))
+        name: replace(looks.dated(record), way=way_of(looks.hosts[name]))
         for name, record in judgement.records.items()
     }
     judged |= {name: record for name, record in records.items() if is_ghost(record)}
@@ -107,7 +91,7 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
         alarm, leaving = too_many, frozenset()
     machines = sorted(
         (
-            _machine(record, hosts.get(name), sightings.get(name), name in leaving)
+            _machine(record, looks.hosts.get(name), sightings.get(name), name in leaving)
             for name, record in judged.items()
         ),
         key=lambda machine: machine.id,
@@ -117,9 +101,9 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
         judged,
         tuple(machines),
         alarm=alarm,
-        stored=stored,
+        stored=looks.stored,
         in_doubt=doubts(judged, machines, at),
-        hosts=hosts,
+        hosts=looks.hosts,
         claim=claim,
     )
 
@@ -140,24 +124,6 @@ def _machine(
     )
 
 
-def _renamed(stored: Mapping[str, MachineRecord], inventory: Inventory) -> dict[str, MachineRecord]:
-    """``stored``, in which a host that left the inventory is the new one that is reached the same way."""
-    known = dict(stored)
-    for host in inventory.hosts:
-        if host.name in stored:
-            continue
-        for name, record in stored.items():
-            left = name in known and all(name != other.name for other in inventory.hosts)
-            if left and record.way and _place(record.way) == _place(way_of(host)):
-                known[host.name] = replace(known.pop(name), host=host.name)
-                break
-    return known
-
-
-def _place(way: Mapping[str, str]) -> tuple[str | None, str | None]:
-    return way.get("address"), way.get("port")
-
-
 def _overheard(
     records: Mapping[str, MachineRecord],
     looked: Mapping[str, Sighting],
@@ -171,79 +137,8 @@ def _overheard(
     }
 
 
-def _hosts(inventory: Inventory, stored: Mapping[str, MachineRecord], at: float) -> dict[str, Host]:
-    """The inventory's hosts, and those that have left it and may still run something of ours."""
-    hosts = {host.name: host for host in inventory.hosts}
-    for name, record in stored.items():
-        host = host_of(name, record.way)
-        if name not in hosts and host is not None and not is_done_with(record, at):
-            hosts[name] = host
-    return hosts
-
-
-def _second_opinions(
-    cluster: Cluster, records: Mapping[str, MachineRecord], hosts: Mapping[str, Host]
-) -> Mapping[str, tuple[Probe, ...]]:
-    targets = {name: (host.address, host.port) for name, host in hosts.items()}
-    return second_opinions(records, cluster.carrier.fallen(), targets)
-
-
-def _arm(cluster: Cluster, records: Mapping[str, MachineRecord], at: float) -> dict[str, MachineRecord]:
-    """Writes down, before they set out, that looks may renew the leases of machines that have any."""
-    armed = {
-        name: replace(record, armed_at=at)
-        for name, record in records.items()
-        if record.armed_at is not None or any(seen.lease for seen in record.seen)
-    }
-    cluster.store.remember(armed.values())
-    return armed
-
-
-def _disarm(stored: Mapping[str, MachineRecord], looks: Mapping[str, Sighting]) -> dict[str, MachineRecord]:
-    """The records of those that surely got nothing, as they were before."""
-    return {
-        name: stored[name]
-        for name, sighting in looks.items()
-        if name in stored and isinstance(sighting, Unreached) and not sighting.sent
-    }
-
-
 def _occupied(sighting: Sighting | None) -> frozenset[str]:
     return frozenset(sighting.occupied) if isinstance(sighting, Reached) else frozenset()
-
-
-def _if_ours(sighting: Sighting, state: State, claim: Claim | None) -> Sighting:
-    """The sighting, unless its machine belongs to another cluster or obeys another controller."""
-    if not isinstance(sighting, Reached):
-        return sighting
-    whose, holder = owner(sighting), sighting.holder
-    if whose not in ("", state.cluster):
-        title = f"{holder.who}'s cluster" if holder and holder.cluster == whose else "cluster"
-        text = (
-            f"it runs units of {title} {whose[:8]}..., this is {state.cluster[:8]}...; "
-            "'fleetssh adopt' takes it over, 'fleetssh state rebuild' makes a lost state anew"
-        )
-        return Unreached(sighting.host, Failure.FOREIGN, text, sighting.seen_at, sent=True)
-    if holder and _is_fenced(sighting, state, claim):
-        ours = claim.fence if claim else state.fence
-        text = f"{holder.who} holds it (fence {holder.fence}, this is {ours}); 'fleetssh adopt' takes it over"
-        return Unreached(sighting.host, Failure.FENCED, text, sighting.seen_at, sent=True)
-    return sighting
-
-
-def _was_fenced(record: MachineRecord) -> bool:
-    """Whether the machine obeyed another controller in the last pass: who may have been superseded renews no
-    lease before the machines have said that it was not."""
-    return record.failure.startswith(Failure.FENCED)
-
-
-def _is_fenced(sighting: Sighting, state: State, claim: Claim | None) -> bool:
-    holder = sighting.holder if isinstance(sighting, Reached) else None
-    if holder is None or holder.cluster != state.cluster:
-        return False
-    if claim is None:
-        return holder.fence > state.fence
-    return (holder.fence, holder.who) != (claim.fence, claim.who) and holder.fence >= claim.fence
 
 
 def refuse_twins(inventory: Inventory, sightings: Mapping[str, Sighting]) -> None:

@@ -22,6 +22,16 @@ def homes(sightings: Mapping[str, Sighting], inventory: Set[str]) -> dict[str, s
     return left | {machine: host for host, machine in answered.items() if host in inventory}
 
 
+def at_home(sightings: Mapping[str, Sighting], inventory: Set[str]) -> dict[str, Sighting]:
+    """``sightings`` without those of machines under a name that they have no more."""
+    at = homes(sightings, inventory)
+    return {
+        host: sighting
+        for host, sighting in sightings.items()
+        if not isinstance(sighting, Reached) or at[sighting.facts.machine_id] == host
+    }
+
+
 def follow(
     records: Mapping[str, MachineRecord], sightings: Mapping[str, Sighting], inventory: Set[str]
 ) -> dict[str, MachineRecord]:

@@ -56,11 +56,6 @@ def runs_out(record: MachineRecord, lease: int) -> float:
     return record.armed_at + spans / (1 - CLOCK_RATE) + MARGIN_SECONDS
 
 
-def is_over(record: MachineRecord, lease: int, at: float) -> bool:
-    """Whether a unit with this lease has surely stopped by the store's time ``at``; never without a lease."""
-    return lease > 0 and at > runs_out(record, lease)
-
-
 def read_lease(text: str) -> int:
     """Seconds of a lease as a person writes it: ``30``, ``30s``, ``2min``, ``1h``, as systemd would read
     them; 0 is none. Raises ValueError whose text says what is wrong with it."""

@@ -6,8 +6,9 @@ import enum
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 
-from fleetssh.core.gathering import Gathering, Holdings, is_ours
+from fleetssh.core.gathering import Gathering, Holdings
 from fleetssh.core.model import State, TargetState, Wanted
+from fleetssh.core.ownership import is_ours
 from fleetssh.core.sighting import ManifestEntry
 
 AS_IT_IS = "taken in as it is"

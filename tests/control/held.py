@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 
 from fleetssh.control.cluster import Cluster
 from fleetssh.core.errors import MachineError
-from fleetssh.core.gathering import Holdings, owner
+from fleetssh.core.gathering import Holdings
 from fleetssh.core.health import Patience
 from fleetssh.core.model import Claim
+from fleetssh.core.ownership import owner
 from fleetssh.core.sighting import Failure, Reached, Sighting, Unreached
 from fleetssh.core.visit import Visit
 from fleetssh.hosts import Target

@@ -7,8 +7,9 @@ import pytest
 from fleetssh.control.adopting import Adoption, adopt, survey_adoption
 from fleetssh.control.cluster import Cluster
 from fleetssh.core.errors import CommandError
-from fleetssh.core.gathering import gather, is_unread, owner
+from fleetssh.core.gathering import gather
 from fleetssh.core.model import Claim, MachineRecord
+from fleetssh.core.ownership import is_unread, owner
 from fleetssh.core.sighting import Sighting
 from fleetssh.core.takeover import Bond
 from fleetssh.core.visit import Visit

@@ -6,8 +6,8 @@ import pytest
 
 from fleetssh.control.rebuilding import rebuild, survey_rebuild
 from fleetssh.core.errors import CommandError, InventoryError
-from fleetssh.core.gathering import is_unread
 from fleetssh.core.model import Claim, State
+from fleetssh.core.ownership import is_unread
 from fleetssh.store import REIGN
 from fleetssh.store.memory import MemoryStore
 from tests.control.held import Held, breaks_off, cluster_of

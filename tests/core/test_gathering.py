@@ -7,19 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleetssh.core.gathering import (
-    REASON,
-    Finding,
-    Gathering,
-    fence_of,
-    gather,
-    is_unread,
-    keep_unread,
-    owner,
-    unread,
-)
+from fleetssh.core.gathering import REASON, Finding, Gathering, gather
 from fleetssh.core.health import Patience, judge
 from fleetssh.core.model import Claim, Health, Machine, MachineRecord, Placement, Seen, State, TargetState
+from fleetssh.core.ownership import fence_of, is_unread, keep_unread, owner, unread
 from fleetssh.core.placement import place
 from fleetssh.core.planning import make_plan
 from fleetssh.core.sighting import Failure, Reached, Sighting, Unreached

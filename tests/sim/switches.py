@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fleetssh.control import reconcile, survey
+from fleetssh.control import looking, reconcile, survey
 from fleetssh.core import abilities, doubt, health, mending, planning
 from fleetssh.core.model import Action, Step
 from fleetssh.core.sighting import Opinion, Unreached
@@ -92,7 +92,7 @@ SWITCHES = (
         3,
         (LEASED_TWICE,),
         (
-            (survey, "_arm", lambda *_: {}),
+            (looking, "_arm", lambda *_: {}),
             (reconcile, "expecting", lambda record, *_: record),
         ),
         about="leases",

@@ -14,8 +14,8 @@ import pytest
 
 from fleetssh.clock import Uptime
 from fleetssh.core.errors import StoreConflict, StoreError, StoreHeld
-from fleetssh.core.gathering import is_unread
 from fleetssh.core.model import MachineRecord, Seen, State, TargetState
+from fleetssh.core.ownership import is_unread
 from fleetssh.store import REIGN, Event
 from fleetssh.store.copies import back_up, restore
 from fleetssh.store.examination import examine
