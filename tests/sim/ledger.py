@@ -29,7 +29,8 @@ class Silence:
 class Ledger:
     """One state file, and who usually works with it where. ``open`` opens it as a new process would; ``base``
     is for watching only. ``silences`` is what was heard in this pass, ``kept`` what outlives its process;
-    ``lost`` says since when machines are given up."""
+    ``lost`` says since when machines are given up. ``looked`` is what the looks of the pass gave, which
+    decides who is given up, and ``sightings`` the newest of each machine."""
 
     who: str
     computer: Computer
@@ -40,6 +41,7 @@ class Ledger:
     kept: dict[str, Silence] = field(default_factory=dict)
     lost: dict[str, float] = field(default_factory=dict)
     sightings: dict[str, Sighting] = field(default_factory=dict)
+    looked: dict[str, Sighting] = field(default_factory=dict)
 
     @property
     def fence(self) -> int:
@@ -78,7 +80,7 @@ class Ledger:
 
     def begins_pass(self, now: float) -> None:
         """A process holds the store: nothing was seen in its pass yet."""
-        self.sightings = {}
+        self.sightings, self.looked = {}, {}
         self.silences = {host: replace(silence) for host, silence in self.kept.items()}
         state = self.base.load()
         self.history[state.revision] = state
@@ -92,6 +94,10 @@ class Ledger:
         if held is not None and (held.fence > fence or (held.fence == fence and held.who != who)):
             sighting = Unreached(host, Failure.FENCED)
         self.sightings[host] = sighting
+        is_late = host in self.looked
+        self.looked.setdefault(host, sighting)
+        if is_late and isinstance(sighting, Unreached):
+            return  # a lease that could not be renewed: the look was answered
         if isinstance(sighting, Unreached) and is_silent(sighting):
             silence = self.silences.setdefault(host, Silence(now - sighting.silent_seconds))
             silence.looks += sighting.looks

@@ -37,6 +37,7 @@ class Machine:
         self.slowness = 1.0
         self.own: set[str] = set(FOREIGN)
         self.well_since = 0.0
+        self.thawed_at = -NEVER
         self.renewed_by: Ledger | None = None
         self.power_on()
 
@@ -71,7 +72,7 @@ class Machine:
 
     def thaw(self) -> None:
         """Everything goes on where it was."""
-        self.frozen = False
+        self.frozen, self.thawed_at = False, self.world.kernel.now
         parked, self.parked = self.parked, []
         for urgent, event in sorted(parked, key=lambda item: not item[0]):
             self.later(URGENT_SECONDS if urgent else THAW_SECONDS, event, urgent=urgent)
@@ -187,12 +188,13 @@ class Machine:
         return self.on and not self.frozen and name in self.systemd.copies
 
     def may_run(self, name: str) -> bool:
-        """Whether a unit runs, or would if the machine thawed this instant."""
+        """Whether a unit runs, or would if the machine thawed this instant and PID 1 has had its turn."""
         copy = self.systemd.copies.get(name) if self.on else None
         if copy is None:
             return False
         lease = self.systemd.leases.get(copy.lease)
-        return not (self.frozen and lease and self.uptime() > lease.due + ACCURACY_SECONDS)
+        still = self.frozen or self.world.kernel.now < self.thawed_at + THAW_SECONDS
+        return not (still and lease and self.uptime() > lease.due + ACCURACY_SECONDS)
 
     def answers(self) -> bool:
         """Whether sshd would answer somebody who gets there."""

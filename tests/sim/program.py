@@ -309,8 +309,8 @@ class Program:
         for name in names:
             yield from self._effect()
             self.machine.rules.touches(self.machine, name, self.sent)
-            for kept in (self.machine.files, self.machine.systemd.endings):
-                kept.pop(name, None)
+            # Its job records stay in the journal: whoever writes it anew reads how it ended.
+            self.machine.files.pop(name, None)
             self.machine.links.discard(name)
         self.outcomes.append(Outcome(Action.REMOVE, "", True))
         return True

@@ -34,11 +34,11 @@ def why_not_lost(world: World, process: Process, host: str) -> str:
     seconds = world.kernel.now - silence.since
     if silence.looks < patience.looks or seconds < patience.seconds * TOLERANCE:
         return f"after {silence.looks} looks in {seconds:.1f} s"
-    answering = {h for h, seen in ledger.sightings.items() if isinstance(seen, Reached)}
+    answering = {h for h, seen in ledger.looked.items() if isinstance(seen, Reached)}
     if not answering:
         return "while nobody answers"
     ever_seen = (ledger.base.machines().keys() | answering) - ledger.lost.keys()
-    known = {h: seen for h, seen in ledger.sightings.items() if h in ever_seen}
+    known = {h: seen for h, seen in ledger.looked.items() if h in ever_seen}
     silent = [h for h, seen in known.items() if is_silent(seen)]
     if len(silent) >= patience.at_least and len(silent) > len(known) * patience.share:
         return f"while {len(silent)} of {len(known)} are silent"

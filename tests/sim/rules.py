@@ -159,7 +159,9 @@ class Rules:
             if not copy.lease or copy.active != "active" or copy.unit.requirements.is_global:
                 continue
             for other in self.world.others(machine):
-                if other.runs(name) and not self.world.is_shared(None, machine):
+                # One that ran before, by a text without a lease, was joined by this one and not the reverse.
+                joined = other.runs(name) and other.systemd.copies[name].since > copy.since
+                if joined and not self.world.is_shared(None, machine):
                     self.broken(
                         LEASED_TWICE,
                         f"{name} runs on after the thaw of {machine.host}, and on {other.host}",
@@ -170,7 +172,7 @@ class Rules:
     def sends(self, process: Process, machine: Machine, sent: Sent) -> None:
         """A visit sets out. What the machines are that it may rely on is decided by then."""
         if sent.visit.order is not None:
-            silent = {host for host, seen in process.ledger.sightings.items() if is_silent(seen)}
+            silent = {host for host, seen in process.ledger.looked.items() if is_silent(seen)}
             sent.lost |= {host for host in silent if not why_not_lost(self.world, process, host)}
 
     def answered(self, process: Process, host: str, visit: Visit, sighting: Sighting) -> None:
@@ -215,7 +217,7 @@ class Rules:
         machine = self.world.by_id(old)
         if machine is None:
             return
-        seen, is_member = process.ledger.sightings.get(machine.host), machine.host in process.members
+        seen, is_member = process.ledger.looked.get(machine.host), machine.host in process.members
         if seen is None and not is_member:
             return  # nothing of ours was there when it left
         if isinstance(seen, Unreached) or seen is None:

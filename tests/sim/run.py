@@ -87,6 +87,8 @@ def _run_many(first: int, seeds: int, jobs: int, *, go_on: bool) -> int:
     with ProcessPoolExecutor(max_workers=jobs) as pool:
         for end, verdicts in zip(ends, pool.map(_run_chunk, starts, ends), strict=True):
             broken += verdicts
+            for verdict in verdicts:
+                sys.stderr.write(f"\rseed {verdict.seed}: {verdict.what.splitlines()[0]}\n")
             rate = (end - first) / (time.monotonic() - began)
             done = f"{end - first} of {seeds} seeds, {len(broken)} broken, {rate:.0f} a second"
             sys.stderr.write(f"\r{done}")

@@ -22,11 +22,13 @@ STOP_SECONDS = 0.05
 
 @dataclass(slots=True)
 class Copy:
-    """One unit as it runs on one machine: the text it was started with, its lease, and whose visit did it."""
+    """One unit as it runs on one machine: the text it was started with, its lease, whose visit did it, and
+    when."""
 
     unit: Unit
     lease: int
     ledger: Ledger
+    since: float
     active: str = "active"
 
 
@@ -76,7 +78,7 @@ class Systemd:
             self.endings[name] = Ending.START_FAILED
             self.machine.say(f"refuses to start {name}: its lease of {lease} s does not run")
             return False
-        self.copies[name] = Copy(unit, lease, sent.process.ledger)
+        self.copies[name] = Copy(unit, lease, sent.process.ledger, self.machine.world.kernel.now)
         self.endings.pop(name, None)
         self.machine.say(f"starts {name}" + (f", lease {lease} s" if lease else ""))
         self.machine.rules.started(self.machine, name, sent)

@@ -26,7 +26,7 @@ from tests.sim.transcript import Transcript
 from tests.sim.units import NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
 AFTERMATH_PASSES = 12
 """After the storm so many passes bring everything to where it is wanted: two or three to look, stop and
@@ -244,11 +244,14 @@ class World:
         if is_obeyed:
             self._check_all(process)
 
-    def _check_once(self) -> None:
-        """No unit is left running twice, whoever knows of it."""
+    def _check_once(self, unread: Container[str], ledger: Ledger) -> None:
+        """No unit is left running twice, but for what another state's controller started on a machine that
+        waits for ``adopt``: until a person has seen it, nobody touches that copy nor the one at home."""
         homes: dict[str, str] = {}
         for machine in self.all_machines:
             for name, copy in sorted(machine.systemd.copies.items()):
+                if machine.host in unread and copy.ledger is not ledger:
+                    continue
                 if name in homes and not copy.unit.requirements.is_global:
                     self.rules.broken(CONVERGED, f"{name} runs on {homes[name]} and {machine.host}")
                 homes[name] = machine.host
@@ -257,7 +260,8 @@ class World:
         planned = plan_pass(process.cluster(self.patience))
         unread = [s.host for s in planned.sightings.values() if getattr(s, "failure", None) is Failure.UNREAD]
         if unread and len(self.ledgers) > 1:
-            self._check_once()  # a copy knows only a part: it needs 'adopt' or 'state rebuild' to go on
+            # A copy knows only a part: it needs 'adopt' or 'state rebuild' to go on.
+            self._check_once(unread, process.ledger)
             return
         if planned.unreached:
             self.rules.broken(CONVERGED, f"not reached: {planned.unreached}")
