@@ -8,6 +8,7 @@ from itertools import groupby
 
 from fleetssh.control.result import Pass
 from fleetssh.core.health import health_of, reboot_of
+from fleetssh.core.identity import is_ghost
 from fleetssh.core.model import Action, Health, MachineRecord, Move, Step, TargetState, Wanted
 from fleetssh.core.names import glob_matches
 from fleetssh.core.remarks import describe_failure
@@ -81,7 +82,8 @@ def health_events(
 
 def _health_change(old: MachineRecord | None, new: MachineRecord | None) -> str:
     if new is None:
-        return "no longer in the inventory"
+        # Of a ghost that was told when it became one.
+        return "" if old is None or is_ghost(old) else "no longer in the inventory"
     was, now = health_of(old) if old else None, health_of(new)
     if old and reboot_of(old, new):
         return f"{was} -> up: it was rebooted"

@@ -14,6 +14,7 @@ from fleetssh.core.checking import check
 from fleetssh.core.doubt import expecting, is_done_with
 from fleetssh.core.errors import FleetError, StoreConflict
 from fleetssh.core.health import judge
+from fleetssh.core.identity import ghosts
 from fleetssh.core.model import Action, MachinePlan, MachineRecord, Plan, Step
 from fleetssh.core.outcomes import done_steps
 from fleetssh.core.ownership import is_unread
@@ -220,6 +221,7 @@ def _remember(cluster: Cluster, done: Pass, events: Sequence[Event]) -> None:
     at = cluster.time()
     kept = {n: record for n, record in done.records.items() if n in names or not is_done_with(record, at)}
     stored = done.survey.stored
+    kept |= ghosts({**stored, **done.records}, kept, names)
     forgotten = [n for n, old in stored.items() if n not in kept and not (n in names and is_unread(old))]
     told = news(events, cluster.store.history(len(events))) if events else ()
     cluster.store.remember(kept.values(), forgotten, told)

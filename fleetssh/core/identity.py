@@ -13,6 +13,11 @@ GHOST = "~"
 """Between the name and the id of a machine that no name leads to any more; no inventory has such a name."""
 
 REPLACED = "another machine answers at its address"
+LEFT_SILENT = "it left the inventory without an answer"
+
+MOST_GHOSTS = 100
+"""Machines that left without an answer are remembered up to that many, the latest first: one that comes back
+runs what it had, and each is a row in the store for as long as nobody comes back."""
 
 
 def homes(sightings: Mapping[str, Sighting], inventory: Set[str]) -> dict[str, str]:
@@ -60,9 +65,33 @@ def follow(
             name = vacant.pop(0)
             following[name] = replace(record, host=name)
         elif record.seen:
-            ghost = replace(record, host=f"{record.host}{GHOST}{record.machine_id[:8]}", way={})
-            following[ghost.host] = replace(ghost, lost=True, failure=REPLACED)
+            ghost = _ghost(record, REPLACED)
+            following[ghost.host] = ghost
     return following
+
+
+def ghosts(
+    known: Mapping[str, MachineRecord], kept: Mapping[str, MachineRecord], inventory: Set[str]
+) -> dict[str, MachineRecord]:
+    """Those of the ``known`` records that are not ``kept`` because nobody visits their machines any more,
+    though what was seen there was not seen to be gone: under names of their own.
+
+    So what such a machine holds when it comes back is known to be this cluster's, and that it may be stopped
+    where it was destroyed meanwhile. Nothing runs there by a lease any more.
+    """
+    living = {record.machine_id for record in kept.values()}
+    left = {
+        record.machine_id: record if is_ghost(record) else _ghost(record, LEFT_SILENT)
+        for name, record in sorted(known.items())
+        if record.seen and name not in inventory and record.machine_id not in living
+    }
+    latest = sorted(left.values(), key=lambda record: (-record.read_at, record.host))[:MOST_GHOSTS]
+    return {record.host: record for record in sorted(latest, key=lambda record: record.host)}
+
+
+def _ghost(record: MachineRecord, why: str) -> MachineRecord:
+    name = f"{record.host}{GHOST}{record.machine_id[:8]}"
+    return replace(record, host=name, way={}, lost=True, failure=why)
 
 
 def is_ghost(record: MachineRecord) -> bool:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetssh.core.health import Patience
-from fleetssh.core.identity import follow, homes, is_ghost, many_left
+from fleetssh.core.identity import MOST_GHOSTS, follow, ghosts, homes, is_ghost, many_left
 from fleetssh.core.model import MachineRecord, Seen, TargetState
-from fleetssh.core.sighting import Facts, Failure, Reached, Sighting, Unreached
+from fleetssh.core.ownership import keep_unread
+from fleetssh.core.sighting import Facts, Failure, Manifest, ManifestEntry, Reached, Sighting, Unreached
 
 U = Seen("u.service", TargetState.LAUNCHED, "loaded", "active", "running", 30)
+ENTRY = ManifestEntry("u.service", "d", TargetState.LAUNCHED, 0)
 
 
 def known(host: str, machine: str, *seen: Seen, good: float = 1.0) -> MachineRecord:
@@ -121,3 +125,28 @@ def test_many_machines_that_leave_at_once_are_a_mistake() -> None:
 def test_machines_that_run_nothing_leave_as_they_please() -> None:
     records = {f"m{n}": known(f"m{n}", str(n)) for n in range(6)}
     assert many_left(records, set(records), Patience()) == ""
+
+
+def test_a_machine_that_left_without_an_answer_is_remembered_for_the_day_on_which_it_comes_back() -> None:
+    """Its unit was destroyed meanwhile: what runs there when it answers again is known to be this state's."""
+    lost = replace(known("m1", "A" * 32, U), lost=True, failure="fenced once")
+    (ghost,) = ghosts({"m1": lost, "m2": known("m2", "B", U)}, {"m2": known("m2", "B", U)}, {"m2"}).values()
+    assert (ghost.host, ghost.seen, ghost.lost, ghost.way) == ("m1~AAAAAAAA", (U,), True, {})
+    assert "fenced" not in ghost.failure  # else no lease would be renewed for as long as it is remembered
+    assert ghosts({ghost.host: ghost}, {}, {"m2"}) == {ghost.host: ghost}
+    back = Reached("m1", "m1", Facts("A" * 32, "b"), manifest=Manifest("c", 1, (ENTRY,)))
+    assert keep_unread({ghost.host: ghost}, {"m1": back}, {}) == {"m1": back}
+    assert keep_unread({}, {"m1": back}, {}) != {"m1": back}
+
+
+def test_who_answers_again_is_no_ghost_and_what_held_nothing_leaves_none() -> None:
+    lost = replace(known("m1", "A", U), lost=True)
+    assert ghosts({"m1": lost}, {"m9": known("m9", "A", U)}, {"m9"}) == {}
+    assert ghosts({"m1": replace(lost, seen=())}, {}, {"m9"}) == {}
+
+
+def test_of_many_ghosts_the_latest_stay() -> None:
+    many = {f"h{n:03}": replace(known(f"h{n:03}", f"M{n:03}", U), read_at=float(n)) for n in range(150)}
+    found = ghosts(many, {}, frozenset())
+    assert len(found) == MOST_GHOSTS
+    assert min(record.read_at for record in found.values()) == 50.0
