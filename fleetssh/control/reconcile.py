@@ -86,6 +86,8 @@ def _carry_out(cluster: Cluster, planned: Pass, wait_seconds: int, began: float)
     state, layout = planned.state, planned.plan.layout
     events = health_events(cluster.who, planned.survey.stored, planned.records, cluster.clock.now())
     if layout.moves:
+        # First the machines that were never seen before: a placement on one that nobody remembers is void.
+        cluster.store.remember(r for host, r in planned.records.items() if host not in planned.survey.stored)
         events += move_events(cluster.who, layout.moves, cluster.clock.now())
         state, events = cluster.store.commit(replace(state, placements=layout.placements), events), ()
     seen = planned.survey
