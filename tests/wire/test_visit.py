@@ -131,7 +131,7 @@ def test_details_are_asked_for_what_failed_and_what_restarts_in_a_loop(machine: 
     machine.set_state("strangers-own.service", "failed", "failed")
     found = {item.entry.name: item.detail for item in machine.reached(look()).found}
     assert found == {
-        "a.service": Detail("exit-code", "", 203, "", ("FLEETSSH 000000 end", "last words")),
+        "a.service": Detail("exit-code", "", 203, log=("FLEETSSH 000000 end", "last words")),
         "loop.service": Detail("exit-code", "", 203),
         "well.service": None,
     }
@@ -206,7 +206,7 @@ def test_a_failed_start_is_told_with_its_last_words(machine: Machine) -> None:
     assert [action for action, _ in outcomes(seen, ok=False)] == [Action.START]
     assert "Job failed" in failures(seen)
     assert [(f.active, f.detail) for f in seen.found] == [
-        ("failed", Detail("exit-code", "", 203, "", ("no such program",)))
+        ("failed", Detail("exit-code", "", 203, log=("no such program",)))
     ]
 
 
