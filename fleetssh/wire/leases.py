@@ -83,7 +83,11 @@ begin_leases() {{
       set_deadline "$lease" || {{ trouble read-only "the deadline of a lease cannot be written"; return 1; }}
       timers="$timers {PREFIX}$lease.timer"
     done
-    said=$(systemctl --no-ask-password start -- $timers 2>&1) && return
+    if said=$(systemctl --no-ask-password start -- $timers 2>&1); then
+      # Frozen since the clock was read, it has begun one that ran out long ago and is about to end.
+      in_time && return
+      trouble late 'it took too long to begin a lease; the next pass goes on'; return 1
+    fi
     # One that is just running out is begun anew when what lived by it has stopped.
     case $said in *destructive*) said="a lease is still running out there"; sleep 1 ;; *) break ;; esac
   done

@@ -41,7 +41,8 @@ class Link:
 
 @dataclass(slots=True)
 class Sent:
-    """One visit on its way: who sent it, when, and which machines were given up by then."""
+    """One visit on its way: who sent it, when, and which machines were given up by then. ``stopped`` are the
+    units that ran and that it has told to stop."""
 
     number: int
     process: Process
@@ -52,6 +53,7 @@ class Sent:
     is_abandoned: bool = False
     answer: Sighting | None = None
     hears: bool = True
+    stopped: set[str] = field(default_factory=set)
 
     @property
     def steps(self) -> str:

@@ -155,6 +155,8 @@ class Program:
         for seconds in lengths:
             machine.systemd.begin(seconds, self.now)
         machine.rules.renewed(machine, self.sent)
+        if not self._in_time():
+            return self._trouble("it took too long to begin a lease; the next pass goes on")
         for name, seconds in sorted(order.plan.leases.items()):
             if name not in self.shadowed:
                 machine.dropins[name] = seconds

@@ -73,8 +73,10 @@ class Rules:
 
     def _second_copy(self, machine: Machine, other: Machine, name: str, sent: Sent) -> None:
         ledger, old = sent.process.ledger, other.systemd.copies[name]
-        if old.ledger is not ledger and not ledger.hears(other.host):
-            return  # two copies of one state that reach different machines cannot know of each other
+        if old.ledger is not ledger and (not ledger.hears(other.host) or name in sent.stopped):
+            # Two copies of one state that reach different machines cannot know of each other; and what runs
+            # at home need not stay as it is because another one's controller has started it elsewhere.
+            return
         where = f"{name} starts on {machine.host} (visit {sent.number}) while it runs on {other.host}"
         if old.lease:
             if not self.world.is_shared(ledger, other):
@@ -104,6 +106,7 @@ class Rules:
         entry = next((e for e in machine.manifest.entries if e.name == name), None)
         if copy is None or copy.active != "active":
             return
+        sent.stopped.add(name)
         if entry is None:
             self.broken(FOREIGN, f"{machine.host}: visit {sent.number} stops {name}, which it does not list")
             return

@@ -24,7 +24,8 @@ MACHINE_ID = "14ffe4c3000000000000000000000001"
 
 SYSTEMCTL = r"""#!/bin/bash
 # A unit is a file in /run/sim/units: "LOAD ACTIVE SUB". What a test puts into /run/sim/mute, stubborn or
-# broken makes it silent, unable to stop, unable to start; each line in ending refuses one start.
+# broken makes it silent, unable to stop, unable to start; each line in ending refuses one start. What stands
+# in slow is how many seconds a start takes.
 set -f
 mkdir -p /run/sim/units; printf '%s\n' "$*" >>/run/sim/calls
 [ -e /run/sim/mute ] && { echo 'Failed to connect to bus: Connection refused' >&2; exit 1; }
@@ -55,6 +56,7 @@ case $verb in
   is-active)
     for name in "${names[@]}"; do read -r _ active _ < <(get "$name"); echo "$active"; done; status=3 ;;
   start|restart)
+    [ ! -e /run/sim/slow ] || sleep "$(cat /run/sim/slow)"
     if [ -s /run/sim/ending ]; then
       sed -i 1d /run/sim/ending
       echo 'Transaction for a.timer/start is destructive (a.target has stop job queued).' >&2; exit 1

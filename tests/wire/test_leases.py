@@ -179,6 +179,16 @@ def test_a_lease_that_does_not_end_is_waited_for_as_long_as_the_visit_is_valid(m
     assert 2 <= len(machine.asked("start")) <= 4
 
 
+def test_nothing_starts_by_a_lease_that_took_too_long_to_begin(machine: Machine) -> None:
+    """A machine that freezes after the clock was read writes a deadline that has passed when it thaws, and
+    another one may run the unit by then: nothing starts here in the moment before systemd notices."""
+    (machine.sim / "slow").write_text("3")
+    seen = machine.reached(act(leased(install(A), a=30), valid_until=uptime() + 1))
+    assert "it took too long to begin a lease; the next pass goes on" in failures(seen)
+    assert machine.asked("start") == ["fleetssh-lease-30.timer"]
+    assert machine.files() == {}
+
+
 def test_what_becomes_of_leases_is_told(machine: Machine) -> None:
     told = (Action.LEASE, True)
     first = machine.reached(act(install(A)))
