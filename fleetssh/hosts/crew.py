@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 
 from fleetssh.core.sighting import Sighting
 from fleetssh.core.visit import Visit
@@ -38,13 +39,23 @@ def visit_all(
         return
     pool = ThreadPoolExecutor(max_workers=min(forks, len(jobs)))
     try:
-        futures = [pool.submit(carrier.visit, target, visit, deadline_seconds) for target, visit in jobs]
-        waiting = set(futures)
-        while waiting:
-            back, waiting = wait(waiting, every_seconds if meanwhile else None, FIRST_COMPLETED)
-            yield from (future.result() for future in back)
-            if not back and meanwhile:
-                meanwhile()
+        back: SimpleQueue[Future[Sighting]] = SimpleQueue()
+        for target, visit in jobs:
+            pool.submit(carrier.visit, target, visit, deadline_seconds).add_done_callback(back.put)
+        for _ in jobs:
+            yield _next(back, meanwhile, every_seconds).result()
     finally:
         # An interrupted person does not wait for visits under way: closing the carrier ends them.
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _next(
+    back: SimpleQueue[Future[Sighting]], meanwhile: Callable[[], None] | None, every_seconds: float
+) -> Future[Sighting]:
+    if meanwhile is None:
+        return back.get()
+    while True:
+        try:
+            return back.get(timeout=every_seconds)
+        except Empty:
+            meanwhile()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import struct
@@ -23,6 +24,9 @@ SILENCE_SECONDS = 10.0
 
 KEEPALIVES = 2
 """Messages in the time that silence may last: there always is one under way that wants an acknowledgement."""
+
+AHEAD_BYTES = 32 * 1024
+"""The library reads twice for every message; most of what a machine says in a visit comes at once."""
 
 PATIENT_TRIES = 4
 """A slow or lossy line is given so many times as long as its kernel waits before it sends something again."""
@@ -53,14 +57,18 @@ class Line(socket.socket):
 
     silent_since: float | None = None
     _patience = SILENCE_SECONDS
+    _ahead = b""
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
-        """As socket.recv."""
-        try:
-            return super().recv(size, flags)
-        except OSError as error:
-            self._learn(error)
-            raise
+        """As socket.recv, in one thread at a time."""
+        if not self._ahead:
+            try:
+                self._ahead = super().recv(AHEAD_BYTES, flags)
+            except OSError as error:
+                self._learn(error)
+                raise
+        data, self._ahead = self._ahead[:size], self._ahead[size:]
+        return data
 
     def send(self, data: bytes, flags: int = 0, /) -> int:  # type: ignore[override]
         """As socket.send."""
@@ -69,6 +77,12 @@ class Line(socket.socket):
         except OSError as error:
             self._learn(error)
             raise
+
+    def close(self) -> None:
+        """As socket.close; whoever waits to read or to write is told at once."""
+        with contextlib.suppress(OSError):  # closed before, or by the other side
+            self.shutdown(socket.SHUT_RDWR)
+        super().close()
 
     def expect_answers(self, within_seconds: float) -> None:
         """From now on the other side is silent when it was not heard of for so long, or for longer on a slow
@@ -141,6 +155,11 @@ class Kept:
         return self.line is not None and self.line.hesitates()
 
     @property
+    def is_ready(self) -> bool:
+        """Whether the next visit can go out on it at once."""
+        return self.is_up and not self.is_worn and not self.hesitates
+
+    @property
     def is_worn(self) -> bool:
         """Whether it is time for a new one."""
         return self.channels >= self.limit
@@ -160,6 +179,10 @@ def keep(target: Target, connection: fabric.Connection, line: Line | None, silen
     """Watches an open connection for silence of its machine, between visits too."""
     if line is not None:
         line.expect_answers(silence_seconds)
-    connection.transport.set_keepalive(silence_seconds / KEEPALIVES)
+    # By itself the library wakes ten times a second to see whether it was closed or has a keepalive to send.
+    # A closed line wakes it, so that it may wake for keepalives alone, and then always has one to send.
+    pause = silence_seconds / KEEPALIVES
+    connection.transport.sock.settimeout(pause)
+    connection.transport.set_keepalive(pause / 2)
     limit = WORN_CHANNELS + crc32(target.name.encode()) % WORN_SPREAD
     return Kept(way_to(target), connection, line, limit)

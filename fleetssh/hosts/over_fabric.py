@@ -19,6 +19,7 @@ from fleetssh.hosts import Target
 from fleetssh.hosts.attempts import Attempts, Hung
 from fleetssh.hosts.connections import Connections
 from fleetssh.hosts.conversation import Answer, converse
+from fleetssh.hosts.deadlines import Deadlines, Late
 from fleetssh.hosts.failures import classify
 from fleetssh.hosts.keeping import SILENCE_SECONDS, Kept
 from fleetssh.wire.reply import MAX_REPLY_BYTES
@@ -34,6 +35,10 @@ has its limit; but that runs on the wall clock, and for name look-ups and agents
 together gets no longer than that, and a little for a busy controller."""
 
 T = TypeVar("T")
+
+DIED = (EOFError, OSError, paramiko.SSHException)
+"""How opening a session fails on a connection that had died quietly: nothing was sent, so a fresh one may be
+tried."""
 
 READ_BYTES = 256 * 1024
 FEED_BYTES = 32 * 1024
@@ -61,6 +66,7 @@ class FabricCarrier:
             silence_seconds + HANDSHAKE_PHASES * connect_seconds + HANDSHAKE_SLACK_SECONDS
         )
         self._attempts = Attempts()
+        self._deadlines = Deadlines()
         self._connections = Connections(
             accept_new_host_keys=accept_new_host_keys,
             connect_seconds=connect_seconds,
@@ -86,7 +92,7 @@ class FabricCarrier:
         ends = clock.monotonic() + self._handshake_seconds + deadline_seconds
         before = self._connections.find(target)
         try:
-            channel, peer = self._attempt(target, self._open_channel, self._handshake_seconds)
+            channel, peer = self._enter(target, before)
         except Exception as error:
             self._connections.drop(target.name)
             failure, text = classify(error)
@@ -94,7 +100,7 @@ class FabricCarrier:
             return _silent_twice(before, unreached)
         used = self._connections.find(target)
         try:
-            with _within(deadline_seconds, channel), _closing(channel):
+            with self._deadlines.within(deadline_seconds, channel.get_transport().close), _closing(channel):
                 answer = self._exchange(channel, peer, script, used)
             if answer.status is not None or used is None or used.silent_since is None:
                 return answer
@@ -104,6 +110,20 @@ class FabricCarrier:
             half = Unreached(target.name, Failure.HALF, classify(error)[1], sent=True)
         self._connections.drop(target.name)
         return self._try_again(target, used, half, ends)
+
+    def _enter(self, target: Target, kept: Kept | None) -> tuple[paramiko.Channel, str]:
+        """Opens a channel. That on a connection which is ready is quick, and ends with it; whatever else it
+        takes is an attempt, which costs a thread."""
+        ends = clock.monotonic() + self._handshake_seconds
+        if kept is not None and kept.is_ready:
+            try:
+                with self._deadlines.within(self._handshake_seconds, kept.connection.transport.close):
+                    return self._session(kept)
+            except Late as error:
+                raise Hung from error
+            except DIED:
+                self._connections.drop(target.name)
+        return self._attempt(target, self._open_channel, max(0.0, ends - clock.monotonic()))
 
     def _attempt(self, target: Target, opening: Callable[[Target], T], seconds: float) -> T:
         """Opens something to a machine. Raises Hung when that takes longer than ``seconds``, and ends what it
@@ -139,7 +159,7 @@ class FabricCarrier:
         """See Carrier.stream."""
         try:
             channel, _ = self._open_channel(target)
-            with _within(self._handshake_seconds, channel):
+            with self._deadlines.within(self._handshake_seconds, channel.get_transport().close):
                 channel.exec_command(command)
         except Exception as error:
             failure, text = classify(error)
@@ -179,7 +199,7 @@ class FabricCarrier:
     # ------------------------------------------------------------ one conversation
 
     def _exchange(self, channel: paramiko.Channel, peer: str, script: Script, used: Kept | None) -> Answer:
-        """The caller bounds it: see ``_within``."""
+        """The caller bounds it."""
         channel.exec_command(script.command)
         try:
             channel.sendall(script.program)
@@ -210,8 +230,7 @@ class FabricCarrier:
         kept = self._connections.open(target)
         try:
             return self._session(kept)
-        except (EOFError, OSError, paramiko.SSHException):
-            # The kept connection had died quietly; nothing was sent, so a fresh one may be tried.
+        except DIED:
             self._connections.drop(target.name)
         return self._session(self._connections.open(target))
 
@@ -222,31 +241,6 @@ class FabricCarrier:
         # Behind a jump host the socket's other end is the jump host.
         peer = transport.getpeername()[0] if kept.line else kept.connection.host
         return channel, str(peer)
-
-
-@contextlib.contextmanager
-def _within(seconds: float, channel: paramiko.Channel) -> Iterator[None]:
-    """Closes a channel's connection after ``seconds``, which ends whatever waits on it; then raises
-    TimeoutError. The library itself waits without a limit for the answer to ``exec_command``."""
-    is_over = threading.Event()
-
-    def end() -> None:
-        is_over.set()
-        channel.get_transport().close()
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    except Exception as error:
-        if not is_over.is_set():
-            raise
-        raise TimeoutError(f"no complete answer within {seconds:g} s") from error
-    finally:
-        timer.cancel()
-    if is_over.is_set():
-        raise TimeoutError(f"no complete answer within {seconds:g} s")
 
 
 @contextlib.contextmanager

@@ -18,9 +18,11 @@ REPLY = b"not a reply\n"
 class Everybody(paramiko.ServerInterface):
     """Lets everybody in, and answers every command with nonsense at once."""
 
-    def __init__(self, commands: list[bytes], executes: threading.Event) -> None:
-        self.commands = commands
-        self.executes = executes
+    def __init__(self, server: Server) -> None:
+        self.commands = server.commands
+        self.requests = server.requests
+        self.opens = server.opens
+        self.executes = server.executes
 
     def get_allowed_auths(self, _username: str) -> str:
         return "publickey"
@@ -28,7 +30,12 @@ class Everybody(paramiko.ServerInterface):
     def check_auth_publickey(self, _username: str, _key: paramiko.PKey) -> int:
         return paramiko.AUTH_SUCCESSFUL
 
+    def check_global_request(self, kind: str, _message: paramiko.Message) -> bool:
+        self.requests.append(kind)
+        return False
+
     def check_channel_request(self, _kind: str, _number: int) -> int:
+        self.opens.wait()
         return paramiko.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
@@ -52,7 +59,10 @@ class Server:
     def __init__(self) -> None:
         self.transports: list[paramiko.Transport] = []
         self.commands: list[bytes] = []
+        self.requests: list[str] = []  # those that ask for no session
         self.refuses = False
+        self.opens = threading.Event()  # unless it is cleared, which leaves every session unopened
+        self.opens.set()
         self.executes = threading.Event()  # unless it is cleared, which leaves every command unanswered
         self.executes.set()
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -72,9 +82,10 @@ class Server:
             transport = paramiko.Transport(peer)
             transport.add_server_key(KEY)
             self.transports.append(transport)
-            transport.start_server(server=Everybody(self.commands, self.executes), event=threading.Event())
+            transport.start_server(server=Everybody(self), event=threading.Event())
 
     def close(self) -> None:
+        self.opens.set()
         self.executes.set()
         with suppress(OSError):  # closed before
             self._socket.shutdown(socket.SHUT_RDWR)

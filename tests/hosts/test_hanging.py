@@ -14,7 +14,7 @@ import pytest
 from fleetssh.core.errors import MachineError
 from fleetssh.core.sighting import Failure, Sighting, Unreached
 from fleetssh.core.visit import Visit
-from fleetssh.hosts import connections
+from fleetssh.hosts import connections, over_fabric
 from fleetssh.hosts.attempts import Attempts, Hung, StillHung
 from fleetssh.hosts.connections import Connections
 from fleetssh.hosts.crew import visit_all
@@ -53,6 +53,24 @@ def test_a_command_that_sshd_never_begins_ends_at_the_deadline(
     assert "no complete answer" not in seen.message
     assert len(server.transports) == 2
     wait_for(lambda: [t.is_active() for t in server.transports] == [False, True])
+
+
+def test_a_session_that_sshd_never_opens_on_a_kept_connection_ends(
+    host: Host, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library's own limit for it is of the wall clock: an hour more, when that is set back by an hour."""
+    monkeypatch.setattr(over_fabric, "HANDSHAKE_PHASES", 0)
+    with closing(
+        FabricCarrier(accept_new_host_keys=True, connect_seconds=HOUR, silence_seconds=0.5)
+    ) as carrier:
+        carrier.visit(host, Visit(), 30.0)
+        server.opens.clear()
+        seen = unreached(carrier.visit(host, Visit(), HOUR))
+        assert (seen.failure, seen.sent) == (Failure.HALF, True)
+        assert seen.message == "it hangs: its connection neither came up nor failed"
+        server.opens.set()
+        assert "it hangs" not in unreached(carrier.visit(host, Visit(), 30.0)).message
+        assert len(server.transports) == 2
 
 
 def test_one_that_hangs_does_not_keep_the_others_from_being_looked_at(

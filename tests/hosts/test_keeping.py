@@ -1,8 +1,9 @@
-"""Kept connections: one command a visit, renewed before they grow, known to have fallen; silent lines."""
+"""Kept connections: one command a visit, renewed before they grow, known to have fallen, cheap while idle."""
 
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -15,7 +16,7 @@ from fleetssh import clock
 from fleetssh.core.sighting import Failure, Unreached
 from fleetssh.core.visit import Visit
 from fleetssh.hosts import connections, keeping
-from fleetssh.hosts.connections import RENEWAL_PAUSE
+from fleetssh.hosts.connections import RENEWAL_PAUSE, Connections
 from fleetssh.hosts.keeping import WORN_CHANNELS, WORN_SPREAD, dial
 from fleetssh.hosts.over_fabric import FabricCarrier
 from fleetssh.inventory import Host
@@ -153,6 +154,57 @@ def test_connections_of_those_that_are_not_visited_any_more_are_closed(
     assert len(server.transports) == 2
 
 
+# ---------------------------------------------------------------- idle
+
+HOUR = 3600.0
+
+
+@pytest.fixture
+def patient() -> Iterator[Connections]:
+    """Connections with a keepalive every half an hour."""
+    with closing(Connections(accept_new_host_keys=True, connect_seconds=10.0, silence_seconds=HOUR)) as found:
+        yield found
+
+
+def wakes(thread: threading.Thread) -> int:
+    """How often the kernel was told that a thread waits for something."""
+    status = Path(f"/proc/self/task/{thread.native_id}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in status if line.startswith("voluntary_ctxt_switches")))
+
+
+def idle(thread: threading.Thread, ticks: int) -> None:
+    """Waits until a thread that wakes regularly has done so a few times."""
+    before = wakes(thread)
+    wait_for(lambda: wakes(thread) >= before + ticks)
+
+
+def test_a_connection_that_idles_does_not_wake(patient: Connections, host: Host, server: Server) -> None:
+    """The server's end of it, which wakes ten times a second, tells how long it idled."""
+    ours = patient.open(host).connection.transport
+    theirs = server.transports[0]
+    idle(theirs, 5)  # what the login left to say was said
+    before = wakes(ours)
+    idle(theirs, 10)
+    assert wakes(ours) - before <= 1
+
+
+def test_a_connection_that_idles_is_closed_at_once(patient: Connections, host: Host, server: Server) -> None:
+    transport = patient.open(host).connection.transport
+    idle(server.transports[0], 5)
+    patient.drop(host.name)
+    transport.join(30)
+    assert not transport.is_alive()
+    wait_for(lambda: not server.transports[0].is_active())
+
+
+def test_a_connection_that_idles_sends_keepalives(host: Host, server: Server) -> None:
+    opening = Connections(accept_new_host_keys=True, connect_seconds=10.0, silence_seconds=0.2)
+    with closing(opening):
+        opening.open(host)
+        wait_for(lambda: len(server.requests) >= 3)
+    assert {request.partition("@")[0] for request in server.requests} == {"keepalive"}
+
+
 # ---------------------------------------------------------------- one line
 
 
@@ -177,6 +229,22 @@ def test_a_line_that_is_answered_is_not_silent(pair: tuple[keeping.Line, socket.
     line.close()
     assert not line.is_silent()
     assert not line.hesitates()
+
+
+def test_a_line_gives_what_came_in_the_portions_that_it_is_asked_for(
+    pair: tuple[keeping.Line, socket.socket],
+) -> None:
+    line, peer = pair
+    sent = bytes(range(256)) * 400
+    peer.sendall(sent)
+    peer.close()
+    assert line.recv(3) == sent[:3]
+    read = sent[:3]
+    while data := line.recv(1000):
+        assert len(data) <= 1000
+        read += data
+    assert read == sent
+    assert line.recv(1) == b""
 
 
 def test_the_kernel_ends_a_line_on_which_nothing_gets_through(
