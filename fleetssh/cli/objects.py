@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fleetssh.cli.telling import waits_for
 from fleetssh.control.result import Pass
 from fleetssh.core.model import Machine, Refusal
 from fleetssh.core.sighting import Unreached
@@ -56,6 +57,7 @@ def why_object(name: str, planned: Pass, reasons: Sequence[Refusal]) -> Object:
         "dstate": wanted.target,
         "global": wanted.unit.requirements.is_global,
         "machine": placement.machine if placement else None,
+        "waits": waits_for(name, planned) or None,
         "machines": [
             {**line, "here": line["machine"] in here} for line in _reasons(reasons, planned.survey.machines)
         ],

@@ -16,7 +16,14 @@ from fleetssh.cli.progress import progress
 from fleetssh.cli.render import plural
 from fleetssh.cli.session import HOLD_SECONDS, Session
 from fleetssh.cli.standing import problem
-from fleetssh.cli.telling import alarm_lines, done_lines, refusal_lines, unreached_lines, work_lines
+from fleetssh.cli.telling import (
+    alarm_lines,
+    done_lines,
+    refusal_lines,
+    unreached_lines,
+    waits_for,
+    work_lines,
+)
 from fleetssh.cli.troubles import troubles_of
 from fleetssh.control.reconcile import plan_pass, run_pass
 from fleetssh.control.result import Pass
@@ -107,6 +114,8 @@ def why(session: Session, unit: str, output: Format) -> None:
         return
     say(_header(name, planned))
     say(*refusal_lines(reasons, machines))
+    if wait := waits_for(name, planned):
+        say(f"  it {wait}")
     known = {machine.host for machine in machines}
     never = {host: s for host, s in planned.sightings.items() if host not in known}
     say(*(f"  {line}" for line in unreached_lines(never, machines, planned.records)))

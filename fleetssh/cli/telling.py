@@ -93,6 +93,13 @@ def withheld_line(name: str) -> str:
     return f"Unit {name} was not started anew: its old copy was not seen to have stopped; the next pass tries"
 
 
+def waits_for(name: str, planned: Pass) -> str:
+    """What a unit waits for before it is started where it belongs, beginning with ``waits``; or nothing."""
+    head = f"Unit {name} "
+    found = (text.removeprefix(head) for text in planned.plan.remarks if text.startswith(f"{head}waits"))
+    return next(found, "")
+
+
 # ---------------------------------------------------------------- machines
 
 

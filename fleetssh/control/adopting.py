@@ -56,18 +56,21 @@ class Adoption:
 def survey_adoption(cluster: Cluster, hosts: Set[str] = frozenset(), known: int | None = None) -> Adoption:
     """What adopting those of ``hosts`` (all without any) would do that do not obey this controller.
 
-    ``known`` is the fence of the state from before a hold made it grow. Changes nothing. Raises
-    InventoryError when two hosts turn out to be one machine.
+    ``known`` is the greatest fence that this state has given; without it that of the state once every machine
+    was looked at, since a loop of our own may pass meanwhile. Changes nothing. Raises InventoryError when two
+    hosts turn out to be one machine.
     """
     state = cluster.store.load()
-    known = state.fence if known is None else known
     stored = cluster.store.machines()
     chosen = hosts or {host.name for host in cluster.inventory.hosts}
+
+    def given() -> int:
+        return cluster.store.load().fence if known is None else known
 
     def is_taken(sighting: Reached) -> bool:
         host = sighting.host
         is_strange = keep_unread(stored, {host: sighting}, state.wanted)[host] is not sighting
-        return host in chosen and (is_strange or _is_held(sighting, state.cluster, known))
+        return host in chosen and (is_strange or _is_held(sighting, state.cluster, given()))
 
     found = inquire(cluster, is_taken)
     silent = {
@@ -90,7 +93,7 @@ def survey_adoption(cluster: Cluster, hosts: Set[str] = frozenset(), known: int 
     reached = [s for s in found.sightings.values() if isinstance(s, Reached)]
     return Adoption(
         cluster=state.cluster,
-        known=known,
+        known=given(),
         after=after,
         fence=max((fence_of(sighting, state.cluster) for sighting in reached), default=0),
         takeovers=tuple(sorted(takeovers, key=lambda takeover: takeover.host)),
@@ -117,7 +120,7 @@ def adopt(cluster: Cluster, fence: int, shown: Adoption, hosts: Set[str] = froze
     moment, it leaves machines that refuse this controller and keep what runs there, and adopting goes on with
     them. No unit is stopped or started. Raises CommandError when machines do not say the same any more.
     """
-    now = survey_adoption(cluster, hosts, shown.known)
+    now = survey_adoption(cluster, hosts, _given_before(fence, shown.known))
     if (now.takeovers, now.after.wanted) != (shown.takeovers, shown.after.wanted):
         raise CommandError(
             "what the machines say has changed since it was shown; nothing was changed", hint="run it again"
@@ -131,6 +134,12 @@ def adopt(cluster: Cluster, fence: int, shown: Adoption, hosts: Set[str] = froze
     store.commit(now.after, _events(cluster, now))
     reign = store.raise_fence(max(fence, now.fence + REIGN))
     return _claim(cluster, reign, now)
+
+
+def _given_before(fence: int, shown: int) -> int:
+    """The greatest fence that this state had given when a hold made it grow to ``fence``: others of the same
+    reign are our own, given since ``shown``; a new reign has only begun."""
+    return max(shown, fence - 1) if fence // REIGN == shown // REIGN else shown
 
 
 def _unread(cluster: Cluster, adoption: Adoption) -> list[MachineRecord]:

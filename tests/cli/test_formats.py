@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -282,6 +283,14 @@ def test_a_plan_for_scripts():
     found = plan_object(quiet)
     assert (found["pending"], found["alarm"]) == (False, None)
     assert all(not found[name] for name in ("moves", "steps", "unplaced", "unreached", "remarks"))
+
+
+def test_why_tells_what_a_unit_waits_for():
+    waiting = replace(
+        PLANNED, plan=replace(PLANNED.plan, remarks=(f"Unit {A} waits: h2 has it", "Unit x waits: y"))
+    )
+    assert why_object(A, waiting, [])["waits"] == "waits: h2 has it"
+    assert why_object(B, waiting, [])["waits"] is None
 
 
 @pytest.mark.parametrize(("unit", "machine", "is_global"), [(A, "m1", False), (B, None, True)])

@@ -119,6 +119,31 @@ def test_a_hold_that_makes_the_own_fence_grow_hides_no_rival() -> None:
     assert results == {"h1": ""}
 
 
+class Passing(Held):
+    """A loop of the same state passes just before each machine is looked at, and h1 obeys it."""
+
+    store = MemoryStore()
+
+    def visit(self, target: Target, visit: Visit, deadline_seconds: float) -> Sighting:
+        if visit.claim is None:
+            with self.store.reopened().hold("me@here", "run", 0) as fence:
+                looked, held = self.machines["h1"]
+                self.machines["h1"] = (replace(looked, holder=Claim(ONE, fence, "me@here")), held)
+        return super().visit(target, visit, deadline_seconds)
+
+
+def test_a_loop_of_our_own_that_passes_meanwhile_is_no_rival() -> None:
+    rival = machine(2, copy(B), cluster=ONE, fence=REIGN, holder=replace(RIVAL, fence=REIGN))
+    held = Passing(seen(machine(1, copy(A), cluster=ONE), rival))
+    held.store = knowing(A)
+    cluster = cluster_of(held, ["h1", "h2"], held.store)
+    shown = survey_adoption(cluster)
+    assert ([takeover.host for takeover in shown.takeovers], shown.ours) == (["h2"], ("h1",))
+    fence = held.store.load().fence + 3  # the loop passed twice more before we got the hold
+    assert adopt(cluster, fence, shown) == {"h2": ""}
+    assert {host: record.boot_id for host, record in held.store.machines().items()} == {"h2": "b2"}
+
+
 def test_a_machine_with_a_unit_that_was_never_wanted_there_is_to_be_taken_over() -> None:
     held = Held(seen(machine(1, copy(A), copy(B), cluster=ONE), machine(2, copy(A), cluster=ONE)))
     cluster = cluster_of(held, ["h1", "h2"], knowing(A))

@@ -163,6 +163,10 @@ def test_a_machine_that_is_cut_off_has_stopped_before_the_unit_runs_elsewhere(fl
     waits = fleet.run("reconcile", code=None)
     assert "its lease there runs for at most" in waits.out + waits.err
     assert elsewhere() == []
+    assert (
+        f"  it waits: {home}, which had it last, is lost, and its lease"
+        in fleet.run("why", "tick", code=None).out
+    )
     wait_for(elsewhere, 60, "the replacement")
     (other,) = elsewhere()
     fleet.lab.heal(home)
