@@ -1,13 +1,17 @@
-"""The fixed part of a visit's program: POSIX sh functions that look at a machine and change it.
+"""The fixed part of every visit's program: POSIX sh functions that look at a machine.
 
 The machine needs sh, coreutils and systemd. Names of units hold only ``[0-9A-Za-z:_.\\@-]``, so lists of
 names live in plain variables. Every function is only defined here; ``script`` puts them, and what calls
 them, into one ``{ }``: a program cut off anywhere is a syntax error and does nothing at all.
+
+A machine is looked at every few seconds for as long as it lives, and what that costs it is the processes that
+are started: each one 0.6 ms of CPU, systemctl 4, and 0.2 more for a copy of the shell. So where all is well a
+look starts one to take in its program, one for the files' digests, and one systemctl.
 """
 
 from __future__ import annotations
 
-from fleetssh.wire import paths
+from fleetssh.wire import leases, paths
 
 MAX_DETAILS = 20
 """Failed or new units described in one reply: a person reads no more, and each costs a journal query."""
@@ -31,7 +35,14 @@ LOCK_WAIT_SECONDS = 40
 """How long a visit waits for another one on the same machine before it gives up: longer than that may wait
 for systemd's jobs."""
 
-FUNCTIONS = rf"""
+SHORT_LINES = 10
+"""Of a manifest or a fleet.conf. To read 1,500 bytes one by one costs as much as to start a process for it:
+so many lines have half of that, and the rest is left to a process."""
+
+FEW = 50
+"""So many names are compared with each other by the shell itself; for more, sort and uniq are quicker."""
+
+LOOKING = rf"""
 # Of a login's environment these two change what systemctl takes for options, and whom it asks.
 unset POSIXLY_CORRECT SYSTEMD_OFFLINE
 LC_ALL=C; export LC_ALL; LANG=C; SYSTEMD_COLORS=0; SYSTEMD_PAGER=; export SYSTEMD_COLORS SYSTEMD_PAGER
@@ -46,6 +57,16 @@ say() {{ out="$out$*$nl"; }}
 # On a line of its own, even when the text before it ended without a newline
 tell() {{ out="$out${{nl}}FLEETSSH $mark $*$nl"; }}
 flush() {{ printf '%s' "$out"; out=; }}
+# Sets text to what standard input says, without its blank lines. Shells read byte by byte, which for a short
+# file is cheaper than to start a process.
+slurp() {{
+  text=; n=0
+  while IFS= read -r line || [ -n "$line" ]; do
+    [ -z "$line" ] || text="$text${{text:+$nl}}$line"
+    n=$((n + 1)); [ $n -lt {SHORT_LINES} ] && continue
+    line=$(cat); text="$text${{line:+$nl$line}}"; break
+  done
+}}
 first() {{ v=; [ -r "$1" ] && IFS= read -r v <"$1"; say "$2=$v"; }}
 
 # What stays true until the next boot is not said again to who knows this boot.
@@ -56,7 +77,7 @@ facts() {{
   first /proc/sys/kernel/random/boot_id boot_id; boot=$v
   [ -d /run/systemd/system ] && say systemd=yes
   [ -O /proc/1 ] && say root=yes
-  tell conf; [ -r {paths.CONF} ] && say "$(cat {paths.CONF})"
+  tell conf; [ -r {paths.CONF} ] && slurp <{paths.CONF} && say "$text"
   [ "$boot" = "$known" ] && return
   tell system
   first /sys/devices/system/cpu/online cpus
@@ -64,15 +85,17 @@ facts() {{
   say "$(head -n 1 /proc/meminfo; systemctl show --no-pager -p Version -p Architecture)"
 }}
 
-# Sets: manifest (text), ours (names in our folder), launched (names that we started), blocked (names that
-# we could not write because the machine has units of its own by them)
+# Sets: manifest (text), ours (names in our folder), wrote (names that we have written), launched (those of
+# them that we started), blocked (names that we could not write because the machine has units of its own by
+# them)
 read_manifest() {{
-  manifest=; launched=; blocked=; ours=
-  [ -r {paths.MANIFEST} ] && manifest=$(cat {paths.MANIFEST})
+  manifest=; wrote=; launched=; blocked=; ours=
+  [ -r {paths.MANIFEST} ] && slurp <{paths.MANIFEST} && manifest=$text
   old=$IFS; IFS=$nl
   for line in $manifest; do
     case $line in
-      launched\ *) launched="$launched$nl${{line##* }}" ;;
+      launched\ *) launched="$launched ${{line##* }}"; wrote="$wrote ${{line##* }}" ;;
+      loaded\ *) wrote="$wrote ${{line##* }}" ;;
       inactive\ *) blocked="$blocked ${{line##* }}" ;;
     esac
   done
@@ -94,7 +117,12 @@ files() {{
 # Sets: alive (names that run, start, stop or have failed), bad (ours that failed or restart in a loop).
 # Without the units section systemd did not answer: that is not the same as "nothing runs".
 states() {{
-  list=$(systemctl list-units --all --plain --no-legend --no-pager --full) && {{ tell units; say "$list"; }}
+  # A list of what is asked for is cheaper; but to look for many names is not, and versions may differ in what
+  # a backslash means in a pattern.
+  set -- $wrote
+  case $* in *\\*) set -- ;; *) few "$@" && set -- "$@" '{leases.PREFIX}*' || set -- ;; esac
+  list=$(systemctl list-units --all --plain --no-legend --no-pager --full -- "$@") &&
+    {{ tell units; say "$list"; }}
   alive=; failed=
   old=$IFS; IFS=$nl
   for line in $list; do
@@ -107,12 +135,20 @@ states() {{
   for f in $failed; do [ -e {paths.UNITS}/"$f" ] && bad="$bad $f"; done
 }}
 
+few() {{ [ $# -le {FEW} ]; }}
+
+# find_idle NAME...: sets idle to those that are not alive
+find_idle() {{
+  idle=
+  few "$@" || {{ idle=$(printf '%s\n' $alive $alive "$@" | sort | uniq -u); return; }}
+  for f; do case $alive$nl in *"$nl$f$nl"*) ;; *) idle="$idle $f" ;; esac; done
+}}
+
 # Launched by us and not alive now: did somebody stop them, or did they end by themselves?
 endings() {{
-  idle=
-  [ -n "$launched" ] && idle=$(printf '%s\n' $alive $alive $launched | sort | uniq -u)
+  find_idle $launched
   [ -n "$idle" ] || return 0
-  tell idle; say "$idle"
+  tell idle; for f in $idle; do say "$f"; done
   set --; for f in $idle; do set -- "$@" UNIT="$f"; done
   tell jobs
   say "$(journalctl -b -q --no-pager -n {MAX_JOB_RECORDS} -o json --output-fields=UNIT,JOB_TYPE,JOB_RESULT \
@@ -120,8 +156,8 @@ endings() {{
 }}
 
 details() {{
-  [ -n "$started" ] && bad="$bad $(printf '%s\n' $alive $alive $started | sort | uniq -u)"
-  set -- $bad; [ $# -gt 0 ] || return 0
+  find_idle $started
+  set -- $bad $idle; [ $# -gt 0 ] || return 0
   some=; n=0
   for f; do n=$((n + 1)); [ $n -gt {MAX_DETAILS} ] && break; some="$some $f"; done
   tell details
@@ -213,47 +249,6 @@ try_ports() {{
     wait' - $names)"
 }}
 
-# ---- acting; each prints an outcome section: action, exit status, then what the command said
-outcome() {{ tell outcome "$1" "$2"; say "$3"; }}
-run() {{ action=$1; shift; said=$("$@" 2>&1); outcome "$action" $? "$said"; }}
-
-trouble() {{ tell trouble "$1"; say "$2"; }}
-
-# A file of ours could not be written: may nothing be written at all, or is there no room? The error's text
-# tells; some shells' test -w says that root may write anywhere.
-unwritable() {{
-  case $1 in
-    *Read-only*|*"not permitted"*|*"ermission denied"*) trouble read-only "$1" ;;
-    *) trouble disk-full "$1" ;;
-  esac
-}}
-
-# prepare MANIFEST: the lock, a claim that is good enough, and nothing that was planned for another manifest
-# than the machine's
-prepare() {{
-  said=$(mkdir -p -m 0755 {paths.FLEET} {paths.UNITS} 2>&1) || {{ unwritable "$said"; return 1; }}
-  # Tried in a subshell first: a shell whose own exec cannot open a file ends at once.
-  said=$({{ : >>{paths.LOCK}; }} 2>&1) || {{ unwritable "$said"; return 1; }}
-  exec 9>>{paths.LOCK}
-  if command -v flock >/dev/null && ! flock -w {LOCK_WAIT_SECONDS} 9; then
-    trouble busy "another visit holds {paths.LOCK}"; return 1
-  fi
-  # Who waited long for the lock may have nobody left to work for: then this ends the program.
-  tell locked; flush || exit
-  read_manifest; read_holder
-  obey || {{
-    if [ -n "$refused" ]; then trouble "${{refused%% *}}" "${{refused#* }}"; else unwritable "$said"; fi
-    return 1
-  }}
-  in_time || {{ trouble late "it lay on its way for too long; the next pass goes on"; return 1; }}
-  if [ "$manifest" != "$1" ] || is_news; then
-    trouble changed "it was visited by another or booted anew since it was looked at; the next pass goes on"
-    return 1
-  fi
-  rm -rf {paths.FLEET}/stage
-  said=$(mkdir -m 0755 {paths.FLEET}/stage 2>&1) || {{ unwritable "$said"; return 1; }}
-}}
-
 # guard WORD NAME...: tells, and remembers in shadowed, the names that the machine has as units of its own;
 # nothing below touches those
 guard() {{
@@ -276,96 +271,9 @@ find_own() {{
 }}
 find_made() {{
   # Ours, though its file may have been deleted by hand
-  case $launched$nl in *"$nl$1$nl"*) return ;; esac
+  case "$launched " in *" $1 "*) return ;; esac
   case $(systemctl show --no-pager -p ActiveState -p FragmentPath -- "$1") in
     *FragmentPath=/*) ;; *ActiveState=active*) own=/proc/self/mountinfo ;;
   esac
-}}
-
-# mine NAME...: sets names to those that are neither guarded nor stuck; false when none is left
-mine() {{
-  names=
-  for f; do case $shadowed$stuck in *" $f "*) ;; *) names="$names $f";; esac; done
-  [ -n "$names" ]
-}}
-
-# write_manifest TEXT: replaces the manifest; a machine with nothing of ours keeps none
-write_manifest() {{
-  text=$1
-  [ -z "$stuck" ] || keep_stuck
-  [ -n "$text" ] || {{ rm -f {paths.MANIFEST}; return; }}
-  if [ -n "$shadowed" ]; then
-    lines=$text; text=; old=$IFS; IFS=$nl
-    for line in $lines; do
-      case $shadowed in *" ${{line##* }} "*) line="inactive ${{line#* }}" ;; esac
-      text="$text$line$nl"
-    done
-    IFS=$old
-  fi
-  said=$({{ printf '%s' "$text" >{paths.FLEET}/manifest.new; }} 2>&1) &&
-    said=$(mv -f {paths.FLEET}/manifest.new {paths.MANIFEST} 2>&1) || {{ unwritable "$said"; return 1; }}
-}}
-
-# Sets text to itself but for the stuck units, of which stands what stands in the machine's manifest.
-keep_stuck() {{
-  kept=; text=${{text:-${{manifest%%"$nl"*}}}}
-  old=$IFS; IFS=$nl
-  for line in $text; do case $stuck in *" ${{line##* }} "*) ;; *) kept="$kept$line$nl" ;; esac; done
-  for line in $manifest; do case $stuck in *" ${{line##* }} "*) kept="$kept$line$nl" ;; esac; done
-  IFS=$old
-  text=$kept
-}}
-
-# stage NAME TEXT: a unit file into the staging folder
-stage() {{
-  mine "$1" || return 0
-  said=$({{ printf '%s' "$2" >{paths.FLEET}/stage/"$1"; }} 2>&1) || full="$said "
-  staged="$staged $1"
-}}
-
-# Before anything is stopped: a full disk must stop nothing.
-all_staged() {{
-  [ -z "$full" ] && return 0
-  unwritable "$full"; rm -rf {paths.FLEET}/stage; return 1
-}}
-
-install_staged() {{
-  [ -n "$staged" ] && mine $staged || return 0
-  said=$(cd {paths.FLEET}/stage && mv -f -- $names {paths.UNITS}/ 2>&1) || {{ unwritable "$said"; return 1; }}
-  link $names
-}}
-
-link() {{
-  targets=; for f; do targets="$targets {paths.UNITS}/$f"; done
-  run link ln -sf -- $targets {paths.LINKS}/
-}}
-
-# halt SECONDS NAME...: stops units and sees them stopped (rule 5). Those that still run, or of which systemd
-# does not say, are remembered in stuck: nothing more is done with them, and the next visit tries again.
-halt() {{
-  limit=$1; shift
-  run stop timeout "$limit" systemctl --no-ask-password stop -- "$@"
-  for state in $(systemctl is-active -- "$@"); do
-    case $state in inactive|failed) ;; *) stick "$1" "still $state after $limit s" ;; esac
-    shift
-  done
-  for f; do stick "$f" "systemd does not say whether it has stopped"; done
-}}
-stick() {{ stuck="$stuck $1 "; tell stuck "$1"; say "$2"; }}
-
-# rest SECONDS NAME...: what came to life since it was looked at (by a timer, a socket, a person) is stopped
-rest() {{
-  limit=$1; shift; awake=
-  for state in $(systemctl is-active -- "$@"); do
-    case $state in inactive|failed|unknown) ;; *) awake="$awake $1" ;; esac
-    shift
-  done
-  [ -z "$awake" ] || halt "$limit" $awake
-}}
-
-remove() {{
-  systemctl --runtime --no-reload -q disable -- "$@"
-  for f; do rm -f -- {paths.LINKS}/"$f" {paths.UNITS}/"$f"; done
-  systemctl -q reset-failed -- "$@" || :
 }}
 """

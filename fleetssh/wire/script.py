@@ -9,8 +9,8 @@ from itertools import groupby
 from fleetssh.core.model import Action, Claim, MachinePlan, TargetState, Wanted
 from fleetssh.core.sighting import Manifest, ManifestEntry
 from fleetssh.core.visit import Order, Visit
-from fleetssh.wire import leases, paths
-from fleetssh.wire.program import FUNCTIONS
+from fleetssh.wire import actions, leases, paths
+from fleetssh.wire.program import LOOKING
 from fleetssh.wire.quoting import quote, words
 
 HEADER = "# a visit of fleetssh"
@@ -80,10 +80,10 @@ def write_visit(mark: str, visit: Visit, *, become: bool) -> Script:
         "started=; staged=; full=; shadowed=; stuck=; refused=",
         _claim(claim, visit.valid_until),
         f"probes={quote(' '.join(f'{probe.host} {probe.address} {probe.port}' for probe in visit.probes))}",
-        FUNCTIONS,
+        LOOKING,
         leases.RENEWING,
         "tell begin; flush",
-        *(() if order is None or claim is None else (leases.ACTING, *_act(order, claim), "act")),
+        *(() if order is None or claim is None else _act(order, claim)),
         "look",
         "tell end; flush",
         "}",
@@ -102,8 +102,9 @@ def _claim(claim: Claim | None, valid_until: float) -> str:
 
 
 def _act(order: Order, claim: Claim) -> Iterator[str]:
+    """What only a visit with steps needs, and the steps."""
     plan, found = order.plan, order.found
-    yield "act() {"
+    yield from (actions.ACTING, leases.ACTING, "act() {")
     yield f"planned={quote(order.look)}; prepare {quote(format_manifest(found).rstrip())} || return"
     for chunk in _chunks(sorted({step.unit for step in plan.steps if step.unit})):
         yield f"guard shadowed {words(chunk)}"
@@ -125,6 +126,7 @@ def _act(order: Order, claim: Claim) -> Iterator[str]:
     yield f"write_manifest {quote(format_manifest(_after(plan, found, claim)))}"
     yield f"rmdir {paths.FLEET}/stage"
     yield "}"
+    yield "act"
 
 
 def _install(names: list[str], units: Mapping[str, Wanted]) -> Iterator[str]:

@@ -47,7 +47,12 @@ status=0
 case $verb in
   list-units)
     cd /run/sim/units && set +f
-    for name in *; do [ -e "$name" ] && echo "  $name $(cat -- "$name") A unit of the test"; done ;;
+    for name in *; do
+      [ -e "$name" ] || continue
+      wanted=; [ ${#names[@]} -gt 0 ] || wanted=yes
+      for pattern in "${names[@]}"; do [[ $name == $pattern ]] && wanted=yes; done
+      [ -z "$wanted" ] || echo "  $name $(cat -- "$name") A unit of the test"
+    done ;;
   show)
     if [ ${#names[@]} -eq 0 ]; then
       printf 'Version=252.39-1~deb12u1\nArchitecture=x86-64\n'
