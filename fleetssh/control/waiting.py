@@ -61,14 +61,16 @@ def _is_at_it(report: UnitReport, done: Pass) -> bool:
 
 
 def needs_another_pass(done: Pass, names: tuple[str, ...], *, patient: bool, again: bool = False) -> bool:
-    """Whether a further pass may bring the named units on: because a stop has to end first, because a machine
-    turned out to have a unit of its own by that name, or, for the ``patient``, because machines change.
+    """Whether a further pass may bring the named units on: because a stop has to end first, their own or that
+    of a unit that they must not run beside, because a machine turned out to have a unit of its own by that
+    name, or, for the ``patient``, because machines change.
 
     With ``again`` also because a visit failed as a whole: somebody else's may have come in between.
     """
     slow = {(host, outcome.unit) for host, outcome in done.troubles if outcome.action is Action.STOP}
     failed = {host for host, outcome in done.troubles if again and outcome.action is Action.NOTE}
-    return any(_is_unfinished(name, done, slow, failed, patient) for name in names)
+    apart = {outcome.unit for _, outcome in done.troubles if outcome.action is Action.START}
+    return any(name in apart or _is_unfinished(name, done, slow, failed, patient) for name in names)
 
 
 def _is_unfinished(

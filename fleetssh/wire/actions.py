@@ -116,7 +116,25 @@ halt() {{
   done
   for f; do stick "$f" "systemd does not say whether it has stopped"; done
 }}
-stick() {{ stuck="$stuck $1 "; tell stuck "$1"; say "$2"; }}
+stick() {{ stuck="$stuck $1 "; tell "${{3-stuck}}" "$1"; say "$2"; }}
+
+# apart NAME...: nothing is done with those that the file of a unit that did not stop says it conflicts with.
+# Nobody else may know that any more: it is being replaced, or was destroyed. A pattern with what fleet reads
+# otherwise than a shell stands for anything.
+apart() {{
+  for old in $stuck; do
+    [ -r {paths.UNITS}/"$old" ] || continue
+    while read -r line; do
+      case $line in Conflicts*=*|X-Conflicts*=*) ;; *) continue ;; esac
+      for pattern in ${{line#*=}}; do
+        case $pattern in *[%^\"\\]*) pattern='*' ;; esac
+        for f; do
+          case $f in $pattern) stick "$f" "it conflicts with $old, which has not stopped" apart ;; esac
+        done
+      done
+    done <{paths.UNITS}/"$old"
+  done
+}}
 
 # rest SECONDS NAME...: what came to life since it was looked at (by a timer, a socket, a person) is stopped
 rest() {{

@@ -380,6 +380,8 @@ def _outcomes(sections: list[Section]) -> Iterator[Outcome]:
                 yield Outcome(Action.WRITE, name, False, f"the machine has a unit of its own there: {place}")
             case "stuck":
                 yield Outcome(Action.STOP, section.arguments(1)[0], False, text)
+            case "apart":
+                yield Outcome(Action.START, section.arguments(1)[0], False, text)
             case "trouble":
                 (kind,) = section.arguments(1)
                 said = f"{TROUBLES[kind]}: {text}" if kind in TROUBLES else text

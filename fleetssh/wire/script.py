@@ -40,6 +40,8 @@ may safely take everywhere."""
 
 MANIFEST_VERSION = 1
 
+MAKES_ROOM = (Action.STOP, Action.REMOVE)
+
 UNWRITTEN = "-"
 """Stands in a manifest for the digest of a file that a visit is about to write for the first time."""
 
@@ -61,9 +63,10 @@ def write_visit(mark: str, visit: Visit, *, become: bool) -> Script:
 
     Order of the steps (fleet 5.2): stop, remove, write, one daemon-reload however many files, restart, start.
     New texts are staged before all that, so a full disk stops nothing. A unit that does not stop is left as
-    it is. The manifest is written before the first file and again after the last start, so a visit cut off in
-    the middle leaves a manifest that names every file of ours. Start jobs are waited for as the order says; a
-    stop is always seen to its end or to the limit of one visit.
+    it is, and so is what its file says it conflicts with. The manifest is written before the first file and
+    again after the last start, so a visit cut off in the middle leaves a manifest that names every file of
+    ours. Start jobs are waited for as the order says; a stop is always seen to its end or to the limit of one
+    visit.
 
     Raises ValueError for an order without a claim: no machine would obey it.
 
@@ -115,8 +118,13 @@ def _act(order: Order, claim: Claim) -> Iterator[str]:
     reloads = any(step.action is Action.RELOAD for step in plan.steps)
     yield from leases.write_leases(plan.leases, reloads=reloads)
     yield f"write_manifest {quote(format_manifest(_before(plan, found, claim)))} || return"
+    arriving = arriving_units(plan)
     for action, steps in groupby(plan.steps, key=lambda step: step.action):
         names = [step.unit for step in steps]
+        if action not in MAKES_ROOM:
+            for chunk in _chunks(arriving):
+                yield f"apart {words(chunk)}"
+            arriving = []
         if action is Action.WRITE:
             yield from _install(names, plan.units)
         else:
@@ -127,6 +135,13 @@ def _act(order: Order, claim: Claim) -> Iterator[str]:
     yield f"rmdir {paths.FLEET}/stage"
     yield "}"
     yield "act"
+
+
+def arriving_units(plan: MachinePlan) -> list[str]:
+    """What starts anew in a visit that also stops others, and one of those may not stop."""
+    gone = {step.unit for step in plan.steps if step.action in MAKES_ROOM}
+    starting = {step.unit for step in plan.steps if step.action is Action.START}
+    return sorted(starting - gone) if gone else []
 
 
 def _install(names: list[str], units: Mapping[str, Wanted]) -> Iterator[str]:

@@ -82,6 +82,14 @@ def test_a_move_waits_for_the_end_of_a_slow_stop() -> None:
     assert goes_on(after(planned, slow, withheld={"a.service"}))
 
 
+def test_a_start_waits_for_the_end_of_the_unit_that_it_conflicts_with() -> None:
+    planned = make_pass([A], look("m1"), placed={"a.service": "m1"})
+    beside = Outcome(Action.START, "a.service", False, "it conflicts with b.service, which has not stopped")
+    assert goes_on(after(planned, look("m1", outcomes=(beside,))))
+    together = Outcome(Action.START, "", False, "Job failed")
+    assert not goes_on(after(planned, look("m1", found(A, "failed", "failed"), outcomes=(together,))))
+
+
 def test_a_machine_with_a_unit_of_its_own_is_left_out_at_once() -> None:
     planned = make_pass([A], look("m1"))
     taken = replace(look("m1"), occupied={"a.service": "/usr/lib/systemd/system/a.service"})

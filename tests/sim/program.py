@@ -20,7 +20,15 @@ from fleetssh.core.sighting import (
     Reached,
 )
 from fleetssh.wire.program import LOCK_WAIT_SECONDS
-from fleetssh.wire.script import SETTLE_SECONDS, STOP_WAIT_SECONDS, _after, _before
+from fleetssh.wire.script import (
+    MAKES_ROOM,
+    SETTLE_SECONDS,
+    STOP_WAIT_SECONDS,
+    _after,
+    _before,
+    arriving_units,
+)
+from tests.sim.reasons import conflict
 
 if TYPE_CHECKING:
     from tests.sim.machine import Machine
@@ -209,6 +217,8 @@ class Program:
         if not (yield from self._write_manifest(_before(plan, order.found, claim))):
             return False
         for action, steps in groupby(plan.steps, key=lambda step: step.action):
+            if action not in MAKES_ROOM:
+                self._keep_apart()
             if not (yield from self._do(action, list(steps))):
                 return False
         if any(step.action in (Action.START, Action.RESTART) for step in plan.steps):
@@ -261,7 +271,9 @@ class Program:
         if not self._writable():
             return False
         kept = {entry.name: entry for entry in manifest.entries if entry.name not in self.stuck}
-        kept |= {entry.name: entry for entry in self.machine.manifest.entries if entry.name in self.stuck}
+        order = self.visit.order
+        assert order is not None
+        kept |= {entry.name: entry for entry in order.found.entries if entry.name in self.stuck}
         for name in self.shadowed & kept.keys():
             kept[name] = replace(kept[name], target=TargetState.INACTIVE)
         entries = tuple(kept[name] for name in sorted(kept))
@@ -306,6 +318,20 @@ class Program:
         self.outcomes.append(Outcome(Action.STOP, "", not late))
         self.outcomes += [Outcome(Action.STOP, name, False, "still deactivating") for name in late]
         return True
+
+    def _keep_apart(self) -> None:
+        """Nothing is done with what the file of a unit that did not stop says it conflicts with."""
+        order, files = self.visit.order, self.machine.files
+        assert order is not None
+        foes = [
+            (name, old)
+            for name in arriving_units(order.plan)
+            for old in sorted(self.stuck & files.keys())
+            if name not in self.stuck and conflict(files[old].requirements.conflicts, old, (), name)
+        ]
+        for name, old in foes:
+            self.stuck.add(name)
+            self.outcomes.append(Outcome(Action.START, name, False, f"it conflicts with {old}"))
 
     def _remove(self, names: list[str]) -> Effects:
         for name in names:

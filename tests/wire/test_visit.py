@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
 from fleetssh.core.model import Action, TargetState
 from fleetssh.core.sighting import Detail, Ending, Failure, Manifest, Outcome, Reached, Unreached
 from fleetssh.wire.reply import parse_manifest, read_reply
@@ -424,6 +426,41 @@ def test_a_unit_that_does_not_stop_keeps_nothing_else_from_being_done(machine: M
     assert set(seen.manifest.entries) == set(holding(A, c).entries)
     calls = (machine.sim / "calls").read_text()
     assert "start -- c.service" in calls.replace("  ", " ")
+
+
+C, Q = "c.service", "q.service"
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("Conflicts=c.service", {C}),
+        ("X-Conflicts = other.service c*", {C}),
+        ("Conflicts=%p-x.service", {C, Q}),
+        ("Conflicts=b.service [de].service", set()),
+        ("MachineOf=c.service", set()),
+    ],
+)
+def test_what_the_old_text_of_a_unit_that_does_not_stop_conflicts_with_is_not_started_beside_it(
+    machine: Machine, line: str, kept: set[str]
+) -> None:
+    """Its new text says nothing of it, or it was destroyed: only the machine still knows."""
+    old = want("a.service", text=f"{TEXT.decode()}[X-Fleet]\n{line}\n".encode())
+    new, others = want("a.service", text=NEW_TEXT), {name: want(name) for name in (C, Q)}
+    machine.reached(act(install(old)))
+    (machine.sim / "stubborn").write_text("a.service\n")
+    names = ["a.service", C, Q]
+    steps = plan([new, *others.values()], stop=["a.service"], write=names, reload=[""], start=names)
+    seen = machine.reached(act(steps, holding(old)))
+    rest = [wanted for name, wanted in others.items() if name not in kept]
+    assert machine.files().keys() == {"a.service", *others} - kept
+    assert set(seen.manifest.entries) == set(holding(old, *rest).entries)
+    told = {(o.action, o.unit) for o in seen.outcomes if o.unit}
+    assert told == {(Action.STOP, "a.service"), *((Action.START, name) for name in kept)}
+    (machine.sim / "stubborn").unlink()
+    later = machine.reached(act(steps, seen.manifest))
+    assert machine.files().keys() == set(names)
+    assert failures(later) == ""
 
 
 def test_the_last_unit_that_does_not_stop_keeps_the_manifest(machine: Machine) -> None:
