@@ -15,7 +15,7 @@ from fleetssh.core.identity import at_home, follow, is_ghost, many_left
 from fleetssh.core.metadata import merge
 from fleetssh.core.model import Claim, Machine, MachineRecord, State
 from fleetssh.core.ownership import if_ours, keep_unread, overheard
-from fleetssh.core.sighting import Reached, Sighting, Unreached
+from fleetssh.core.sighting import Failure, Reached, Sighting, Unreached
 from fleetssh.core.visit import Visit
 from fleetssh.hosts.crew import visit_all
 from fleetssh.inventory import Host, Inventory
@@ -71,12 +71,10 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
     ghosts = {name: r for name, r in looks.known.items() if is_ghost(r) and not is_done_with(r, at)}
     records = follow({**looks.records, **ghosts}, looks.sightings, names)
     fence, who = (claim.fence, claim.who) if claim else (state.fence, "")
-    ours = {
-        host: if_ours(sighting, state.cluster, fence, who)
-        for host, sighting in at_home(looks.sightings, names).items()
-    }
+    answers = at_home(looks.sightings, names)
+    ours = {host: if_ours(answer, state.cluster, fence, who) for host, answer in answers.items()}
     sightings = keep_unread({**looks.known, **records}, ours, state.wanted)
-    records |= _overheard(records, ours, sightings, at)
+    records |= _overheard(records, answers, sightings, at)
     patience = cluster.patience if deciding else replace(cluster.patience, looks=NEVER)
     leaving = frozenset(looks.hosts) - names
     believe = cluster.believe_silence
@@ -126,14 +124,17 @@ def _machine(
 
 def _overheard(
     records: Mapping[str, MachineRecord],
-    looked: Mapping[str, Sighting],
+    answers: Mapping[str, Sighting],
     judged: Mapping[str, Sighting],
     at: float,
 ) -> dict[str, MachineRecord]:
+    """What runs on machines that answered and are not ours to touch starts nowhere else meanwhile."""
     return {
-        host: overheard(records.get(host), sighting, at)
-        for host, sighting in looked.items()
-        if isinstance(sighting, Reached) and sighting is not judged[host]
+        host: overheard(records.get(host), answer, at)
+        for host, answer in answers.items()
+        if isinstance(answer, Reached)
+        if isinstance(sighting := judged[host], Unreached)
+        if sighting.failure in (Failure.UNREAD, Failure.FOREIGN)
     }
 
 
