@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from fleetssh.core.model import Action, Claim, MachinePlan, TargetState, Wanted
@@ -117,6 +117,8 @@ def _act(order: Order, claim: Claim) -> Iterator[str]:
     yield "all_staged || return"
     reloads = any(step.action is Action.RELOAD for step in plan.steps)
     yield from leases.write_leases(plan.leases, reloads=reloads)
+    if (now := _leased(found, plan.leases)) != found:
+        yield f"manifest={quote(format_manifest(now).rstrip())}"
     yield f"write_manifest {quote(format_manifest(_before(plan, found, claim)))} || return"
     arriving = arriving_units(plan)
     for action, steps in groupby(plan.steps, key=lambda step: step.action):
@@ -202,6 +204,13 @@ def format_manifest(manifest: Manifest) -> str:
 
 def _numbers(entry: ManifestEntry) -> str:
     return f"{entry.generation}:{entry.lease}" if entry.lease else str(entry.generation)
+
+
+def _leased(found: Manifest, leases: Mapping[str, int]) -> Manifest:
+    """What stands on a machine for units that do not stop: as they were found, with the leases that they were
+    told of by then."""
+    entries = [replace(entry, lease=leases.get(entry.name, entry.lease)) for entry in found.entries]
+    return replace(found, entries=tuple(entries))
 
 
 def _before(plan: MachinePlan, found: Manifest, claim: Claim) -> Manifest:

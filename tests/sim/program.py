@@ -26,6 +26,7 @@ from fleetssh.wire.script import (
     STOP_WAIT_SECONDS,
     _after,
     _before,
+    _leased,
     arriving_units,
 )
 from tests.sim.reasons import conflict
@@ -273,7 +274,8 @@ class Program:
         kept = {entry.name: entry for entry in manifest.entries if entry.name not in self.stuck}
         order = self.visit.order
         assert order is not None
-        kept |= {entry.name: entry for entry in order.found.entries if entry.name in self.stuck}
+        found = _leased(order.found, order.plan.leases).entries
+        kept |= {entry.name: entry for entry in found if entry.name in self.stuck}
         for name in self.shadowed & kept.keys():
             kept[name] = replace(kept[name], target=TargetState.INACTIVE)
         entries = tuple(kept[name] for name in sorted(kept))

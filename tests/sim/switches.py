@@ -103,7 +103,7 @@ SWITCHES = (
         4,
         (TWICE, LEASED_TWICE, HEALTHY, CONFLICT, CONVERGED, PERSIST),
         about="swaps",
-        first=40,
+        first=1090,
     ),
     Switch(
         "a refused controller acts where it is obeyed",

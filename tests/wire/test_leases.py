@@ -122,6 +122,21 @@ def test_a_unit_that_does_not_stop_keeps_its_lease(machine: Machine) -> None:
     assert of_leases(machine) == set()
 
 
+def test_a_unit_that_does_not_stop_is_known_to_live_by_the_lease_that_it_was_given(machine: Machine) -> None:
+    """Else nobody would take it away again, and the unit could not be started for want of it."""
+    first = machine.reached(act(install(A)))
+    (machine.sim / "stubborn").write_text("a.service\n")
+    new = want("a.service", text=b"[Service]\nExecStart=/bin/true\n")
+    steps = plan([new], stop=["a.service"], write=["a.service"], reload=[""], start=["a.service"])
+    seen = machine.reached(act(leased(steps, a=30), first.manifest))
+    (before,), (entry,) = first.manifest.entries, seen.manifest.entries
+    assert entry == replace(before, lease=30)
+    assert of_leases(machine) == files(30, units=("a",))
+    (machine.sim / "stubborn").unlink()
+    machine.reached(act(plan([A], lease=["a.service"], reload=[""]), seen.manifest))
+    assert of_leases(machine) == set()
+
+
 def test_units_of_the_machines_own_are_given_no_lease(machine: Machine) -> None:
     """Rule 6: its own ``a.service`` gets no drop-in of ours; other people's drop-ins stay."""
     (machine.own / "a.service").write_text("[Service]\nExecStart=/bin/true\n")
