@@ -15,6 +15,7 @@ import tenacity
 from fleetssh import clock
 from fleetssh.hosts import Target
 from fleetssh.hosts.failures import Dropped
+from fleetssh.hosts.heartbeat import Heartbeat
 from fleetssh.hosts.hostkeys import HostKeys, entry_name
 from fleetssh.hosts.jumps import JumpHosts
 from fleetssh.hosts.keeping import Kept, Line, dial, keep, way_to
@@ -42,12 +43,17 @@ class Connections:
         self._kept: dict[str, Kept] = {}
         self._coming_up: dict[Line, str] = {}  # whose handshakes are under way
         self._lock = threading.Lock()
+        self._heartbeat = Heartbeat(self._all, silence_seconds)
 
     def find(self, target: Target) -> Kept | None:
         """What is kept for a machine, up or not; nothing that was opened by another way."""
         with self._lock:
             kept = self._kept.get(target.name)
         return kept if kept is not None and kept.way == way_to(target) else None
+
+    def _all(self) -> list[Kept]:
+        with self._lock:
+            return list(self._kept.values())
 
     def fallen(self) -> frozenset[str]:
         """The machines whose kept connection is not up any more, or may be about to fall silent."""
@@ -108,6 +114,7 @@ class Connections:
         kept = retrying(self._connect, target)
         with self._lock:
             self._kept[target.name] = kept
+        self._heartbeat.start()
         return kept
 
     def _renew(self, target: Target, worn: Kept) -> Kept:

@@ -106,6 +106,11 @@ class Line(socket.socket):
                 self.silent_since = clock.monotonic() - _last_heard(info)
         return self.silent_since is not None
 
+    def idles_for(self, seconds: float) -> bool:
+        """Whether nothing was heard for so long, and nothing is on its way that wants to be acknowledged."""
+        info = self._info()
+        return not info[UNACKED] and _last_heard(info) >= seconds
+
     def _learn(self, error: OSError) -> None:
         if error.errno in SILENCE and self.silent_since is None:
             self.silent_since = clock.monotonic() - _last_heard(self._info())
@@ -166,8 +171,8 @@ class Kept:
 
     @property
     def silent_since(self) -> float | None:
-        """When the machine was last heard of, if it has fallen silent."""
-        return self.line.silent_since if self.line and self.line.is_silent() else None
+        """When the machine was last heard of, if it is known to have fallen silent."""
+        return self.line.silent_since if self.line else None
 
 
 def way_to(target: Target) -> Way:
@@ -176,13 +181,15 @@ def way_to(target: Target) -> Way:
 
 
 def keep(target: Target, connection: fabric.Connection, line: Line | None, silence_seconds: float) -> Kept:
-    """Watches an open connection for silence of its machine, between visits too."""
-    if line is not None:
-        line.expect_answers(silence_seconds)
+    """Has an open connection notice silence of its machine, between visits too (see Heartbeat)."""
     # By itself the library wakes ten times a second to see whether it was closed or has a keepalive to send.
-    # A closed line wakes it, so that it may wake for keepalives alone, and then always has one to send.
-    pause = silence_seconds / KEEPALIVES
-    connection.transport.sock.settimeout(pause)
-    connection.transport.set_keepalive(pause / 2)
+    # But it is woken when it is closed, and a line has a heartbeat.
+    if line is not None and IS_LINUX:
+        line.expect_answers(silence_seconds)
+        line.settimeout(None)
+    else:
+        pause = silence_seconds / KEEPALIVES
+        connection.transport.sock.settimeout(pause)
+        connection.transport.set_keepalive(pause / 2)
     limit = WORN_CHANNELS + crc32(target.name.encode()) % WORN_SPREAD
     return Kept(way_to(target), connection, line, limit)

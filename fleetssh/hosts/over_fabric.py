@@ -48,7 +48,11 @@ NO_STATUS = -1
 FELL_SILENT = "it fell silent in the middle of a visit, and came back"
 
 POLL_SECONDS = 0.2
-"""How long one read waits before standard error is drained, and the deadline and the line are looked at."""
+"""How long one read of a stream waits before standard error is handed on, and the time is looked at."""
+
+DRAIN_SECONDS = 1.0
+"""How long one read of an answer waits before standard error is drained, on which a visit says next to
+nothing."""
 
 
 class FabricCarrier:
@@ -101,7 +105,7 @@ class FabricCarrier:
         used = self._connections.find(target)
         try:
             with self._deadlines.within(deadline_seconds, channel.get_transport().close), _closing(channel):
-                answer = self._exchange(channel, peer, script, used)
+                answer = self._exchange(channel, peer, script)
             if answer.status is not None or used is None or used.silent_since is None:
                 return answer
             half = Unreached(target.name, Failure.HALF, FELL_SILENT, sent=True)
@@ -198,15 +202,15 @@ class FabricCarrier:
 
     # ------------------------------------------------------------ one conversation
 
-    def _exchange(self, channel: paramiko.Channel, peer: str, script: Script, used: Kept | None) -> Answer:
-        """The caller bounds it."""
+    def _exchange(self, channel: paramiko.Channel, peer: str, script: Script) -> Answer:
+        """The caller bounds it, and the heartbeat ends it when the machine falls silent."""
         channel.exec_command(script.command)
         try:
             channel.sendall(script.program)
             channel.shutdown_write()
         except OSError:
             pass  # Who ends without listening may still have said why.
-        channel.settimeout(POLL_SECONDS)
+        channel.settimeout(DRAIN_SECONDS)
         output, error = bytearray(), bytearray()
         while True:
             with contextlib.suppress(TimeoutError):
@@ -218,8 +222,6 @@ class FabricCarrier:
                 error += channel.recv_stderr(READ_BYTES)
             if len(output) + len(error) > MAX_REPLY_BYTES:
                 raise paramiko.SSHException(f"it answered more than {MAX_REPLY_BYTES} bytes")
-            if used is not None and used.silent_since is not None:
-                raise TimeoutError(FELL_SILENT)
         channel.settimeout(None)
         while data := channel.recv_stderr(READ_BYTES):
             error += data

@@ -17,6 +17,7 @@ from fleetssh.core.sighting import Failure, Unreached
 from fleetssh.core.visit import Visit
 from fleetssh.hosts import connections, keeping
 from fleetssh.hosts.connections import RENEWAL_PAUSE, Connections
+from fleetssh.hosts.heartbeat import KEEPALIVE
 from fleetssh.hosts.keeping import WORN_CHANNELS, WORN_SPREAD, dial
 from fleetssh.hosts.over_fabric import FabricCarrier
 from fleetssh.inventory import Host
@@ -200,9 +201,39 @@ def test_a_connection_that_idles_is_closed_at_once(patient: Connections, host: H
 def test_a_connection_that_idles_sends_keepalives(host: Host, server: Server) -> None:
     opening = Connections(accept_new_host_keys=True, connect_seconds=10.0, silence_seconds=0.2)
     with closing(opening):
-        opening.open(host)
+        kept = opening.open(host)
         wait_for(lambda: len(server.requests) >= 3)
-    assert {request.partition("@")[0] for request in server.requests} == {"keepalive"}
+        assert kept.is_up
+    assert set(server.requests) == {KEEPALIVE}
+
+
+def test_one_thread_is_the_heart_of_all_connections_and_ends_with_them(host: Host, server: Server) -> None:
+    before = set(threading.enumerate())
+
+    def hearts() -> int:
+        new = set(threading.enumerate()) - before
+        return sum(not isinstance(thread, paramiko.Transport) for thread in new)
+
+    opening = Connections(accept_new_host_keys=True, connect_seconds=10.0, silence_seconds=0.2)
+    for _ in range(2):
+        opening.open(host)
+        opening.open(replace(host, name="m2"))
+        wait_for(lambda: hearts() == 1)  # the library has had timers for the logins
+        opening.close()
+        wait_for(lambda: hearts() == 0)
+
+
+def test_a_line_that_fell_silent_is_ended_by_the_heartbeat(host: Host, server: Server) -> None:
+    """Whoever waits on it is told."""
+    opening = Connections(accept_new_host_keys=True, connect_seconds=10.0, silence_seconds=0.2)
+    with closing(opening):
+        kept = opening.open(host)
+        assert kept.line is not None
+        channel = kept.connection.transport.open_session()
+        kept.line.silent_since = clock.monotonic()
+        assert channel.recv(1) == b""
+        assert not kept.is_up
+        assert opening.fallen() == {"m1"}
 
 
 # ---------------------------------------------------------------- one line
