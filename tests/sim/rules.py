@@ -73,10 +73,11 @@ class Rules:
 
     def _second_copy(self, machine: Machine, other: Machine, name: str, sent: Sent) -> None:
         ledger, old = sent.process.ledger, other.systemd.copies[name]
-        if old.ledger is not ledger and (not ledger.hears(other.host) or name in sent.stopped):
-            # Two copies of one state that reach different machines cannot know of each other; and what runs
-            # at home need not stay as it is because another one's controller has started it elsewhere.
-            return
+        is_heard, is_others = ledger.hears(other.host), old.ledger is not ledger
+        if is_others and (not is_heard or old.since > sent.at):
+            return  # two copies of one state that reach different machines cannot know of each other
+        if name in sent.stopped and (is_others or not is_heard):
+            return  # what was seen to run at home is not kept from being replaced there
         where = f"{name} starts on {machine.host} (visit {sent.number}) while it runs on {other.host}"
         if old.lease:
             if not self.world.is_shared(ledger, other):
