@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import filterfalse
 from pathlib import Path
 
 import click
@@ -182,9 +183,11 @@ def _hosts(place: _Place, _current: str) -> Items:
 
 
 def _ids(place: _Place, _current: str) -> Items:
+    from fleetssh.core.identity import is_ghost
+
     session = place.ctx.ensure_object(Session)
     if session.has_store():
-        for record in session.store.machines().values():
+        for record in filterfalse(is_ghost, session.store.machines().values()):
             yield CompletionItem(record.machine_id, help=record.host)
 
 

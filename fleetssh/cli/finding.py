@@ -9,6 +9,7 @@ from fleetssh.cli.progress import progress
 from fleetssh.cli.session import Session
 from fleetssh.control.unitfiles import is_glob
 from fleetssh.core.errors import CommandError
+from fleetssh.core.identity import is_ghost
 from fleetssh.core.model import MachineRecord, State, TargetState
 from fleetssh.core.names import glob_matches, mangle
 from fleetssh.core.sighting import Reached
@@ -116,7 +117,7 @@ def find_machine(session: Session, word: str) -> Host | None:
     if not word:
         return None
     records = session.store.machines()
-    found = [name for name, record in records.items() if record.machine_id.startswith(word)]
+    found = [name for name, r in records.items() if r.machine_id.startswith(word) and not is_ghost(r)]
     found = found or _ask(session, word, known=set(records))
     if len(found) > 1:
         raise CommandError(

@@ -73,11 +73,9 @@ def survey_adoption(cluster: Cluster, hosts: Set[str] = frozenset(), known: int 
         return host in chosen and (is_strange or _is_held(sighting, state.cluster, given()))
 
     found = inquire(cluster, is_taken)
-    silent = {
-        record.machine_id
-        for host, record in stored.items()
-        if not isinstance(found.sightings.get(host), Reached)
-    }
+    reached = [s for s in found.sightings.values() if isinstance(s, Reached)]
+    answering = {sighting.facts.machine_id for sighting in reached}
+    silent = {record.machine_id for record in stored.values()} - answering
     after, takeovers = state, []
     # Those of this cluster first: what they hold goes before what others call by the same name.
     for name in sorted(
@@ -90,7 +88,6 @@ def survey_adoption(cluster: Cluster, hosts: Set[str] = frozenset(), known: int 
             for host, (sighting, holdings) in found.seen.items()
             if owner(sighting) == name
         ]
-    reached = [s for s in found.sightings.values() if isinstance(s, Reached)]
     return Adoption(
         cluster=state.cluster,
         known=given(),
