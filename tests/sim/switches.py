@@ -156,5 +156,6 @@ SWITCHES = (
             (abilities.Board, "_deserted", lambda *_: {}),
             (reconcile, "check", lambda *_: ()),
         ),
+        first=700,
     ),
 )
