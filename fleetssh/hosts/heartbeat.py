@@ -11,8 +11,9 @@ import paramiko
 from fleetssh import clock
 from fleetssh.hosts.keeping import KEEPALIVES, Kept
 
-BEATS = 3
-"""Looks at every connection between two keepalives: one is up to a third of that time late."""
+BEATS = 6
+"""Looks at every connection between two keepalives, of which none is late: one may be a sixth of that time
+early."""
 
 KEEPALIVE = "keepalive@openssh.com"
 """A request that every sshd knows, and does not answer."""
@@ -24,7 +25,7 @@ class Heartbeat:
 
     def __init__(self, connections: Callable[[], Collection[Kept]], silence_seconds: float) -> None:
         self._connections = connections
-        self._pause = silence_seconds / KEEPALIVES
+        self._beat_seconds = silence_seconds / KEEPALIVES / BEATS
         self._lock = threading.Lock()
         self._beats = False
 
@@ -44,15 +45,17 @@ class Heartbeat:
                 return
             for connection in kept:
                 self._look_at(connection)
-            clock.sleep(self._pause / BEATS)
+            clock.sleep(self._beat_seconds)
 
     def _look_at(self, kept: Kept) -> None:
         if kept.line is None:
             return
         transport = kept.connection.transport
-        if kept.line.is_silent():
-            transport.close()  # which ends whatever waits on it
-        elif kept.line.idles_for(self._pause):
+        owes, unheard = kept.line.contact()
+        if owes:
+            if kept.line.is_silent():
+                transport.close()  # which ends whatever waits on it
+        elif unheard >= (BEATS - 1) * self._beat_seconds:
             # It cannot block: all that was sent before has arrived.
             with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
                 transport.global_request(KEEPALIVE, wait=False)

@@ -106,10 +106,10 @@ class Line(socket.socket):
                 self.silent_since = clock.monotonic() - _last_heard(info)
         return self.silent_since is not None
 
-    def idles_for(self, seconds: float) -> bool:
-        """Whether nothing was heard for so long, and nothing is on its way that wants to be acknowledged."""
+    def contact(self) -> tuple[bool, float]:
+        """Whether the other side owes an acknowledgement, and how many seconds ago it was heard of."""
         info = self._info()
-        return not info[UNACKED] and _last_heard(info) >= seconds
+        return info[UNACKED] > 0, _last_heard(info)
 
     def _learn(self, error: OSError) -> None:
         if error.errno in SILENCE and self.silent_since is None:

@@ -223,19 +223,6 @@ def test_one_thread_is_the_heart_of_all_connections_and_ends_with_them(host: Hos
         wait_for(lambda: hearts() == 0)
 
 
-def test_a_line_that_fell_silent_is_ended_by_the_heartbeat(host: Host, server: Server) -> None:
-    """Whoever waits on it is told."""
-    opening = Connections(accept_new_host_keys=True, connect_seconds=10.0, silence_seconds=0.2)
-    with closing(opening):
-        kept = opening.open(host)
-        assert kept.line is not None
-        channel = kept.connection.transport.open_session()
-        kept.line.silent_since = clock.monotonic()
-        assert channel.recv(1) == b""
-        assert not kept.is_up
-        assert opening.fallen() == {"m1"}
-
-
 # ---------------------------------------------------------------- one line
 
 
