@@ -7,7 +7,7 @@ from collections.abc import Set
 from fleetssh.cli.exits import Exit
 from fleetssh.cli.telling import last_answer, refusal_lines, trouble_text, withheld_line
 from fleetssh.control.result import Pass
-from fleetssh.core.doubt import UNANSWERED, Doubt
+from fleetssh.core.doubt import NAMESAKE, UNANSWERED, Doubt
 from fleetssh.core.mending import RUNNING
 from fleetssh.core.model import Health, Machine, TargetState
 from fleetssh.core.outcomes import JOBS
@@ -18,6 +18,12 @@ from fleetssh.core.unitfile import parse
 
 LOG_LINES = 10
 """Of a failed unit: enough to see why, and fleet's own default for ``journal``."""
+
+WHEN = {
+    UNANSWERED: "when {host} answers or is lost",
+    NAMESAKE: "when {host} does not hold that any more",
+}
+"""When what waits for a machine in doubt is started; else by the next pass."""
 
 
 def problem(report: UnitReport, done: Pass, waited: float = 0.0) -> tuple[list[str], Exit]:
@@ -119,7 +125,7 @@ def _awaited(name: str, machine: Machine, done: Pass) -> Doubt | None:
 
 
 def _waiting(machine: Machine, doubt: Doubt) -> list[str]:
-    when = f"when {doubt.host} answers or is lost" if doubt.reason == UNANSWERED else "by the next pass then"
+    when = WHEN.get(doubt.reason, "by the next pass then").format(host=doubt.host)
     return [doubt.sentence, f"  it is started on {machine.legend} {when}"]
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from fleetssh.control.chronicle import health_events, move_events, news, pass_events
+from fleetssh.control.chronicle import STEP, health_events, move_events, news, pass_events
 from fleetssh.control.cluster import Cluster
 from fleetssh.control.result import Pass
 from fleetssh.control.survey import survey
 from fleetssh.control.visiting import Errands
 from fleetssh.core.checking import check
-from fleetssh.core.doubt import expecting, is_done_with
+from fleetssh.core.doubt import NAMESAKE, Doubt, expecting, is_done_with
 from fleetssh.core.errors import FleetError, StoreConflict
 from fleetssh.core.health import judge
 from fleetssh.core.identity import ghosts
@@ -23,7 +23,7 @@ from fleetssh.core.planning import leaving_units, make_plan, withhold
 from fleetssh.core.sighting import Outcome, Reached, Sighting, Unreached
 from fleetssh.core.visit import START_WAIT_SECONDS, Order
 from fleetssh.hosts.crew import LOOK_SECONDS
-from fleetssh.store import Event
+from fleetssh.store import HISTORY_LIMIT, Event
 
 RENEWALS = 3
 """How often the shortest lease is renewed within its time while a visit is waited for."""
@@ -39,6 +39,7 @@ def plan_pass(cluster: Cluster, retry: frozenset[str] = frozenset(), *, fence: i
     """
     state = cluster.store.load()
     seen = survey(cluster, state, fence)
+    seen = replace(seen, in_doubt=_without_known(cluster, seen.in_doubt))
     known = {record.machine_id: host for host, record in seen.stored.items()}
     layout = place(state.wanted, seen.machines, state.placements, known)
     plan = make_plan(state, layout, seen.machines, seen.sightings, retry, seen.in_doubt)
@@ -50,6 +51,14 @@ def plan_pass(cluster: Cluster, retry: frozenset[str] = frozenset(), *, fence: i
         )
     planned = Pass(state, seen, plan, seen.sightings, seen.records)
     return replace(planned, plan=at_rest(plan)) if planned.is_fenced else planned
+
+
+def _without_known(cluster: Cluster, in_doubt: Mapping[str, Doubt]) -> Mapping[str, Doubt]:
+    """The doubts but for those about the names of units of ours that a pass worked on once."""
+    if not any(doubt.reason == NAMESAKE for doubt in in_doubt.values()):
+        return in_doubt
+    ours = {event.subject for event in cluster.store.history(HISTORY_LIMIT) if event.kind == STEP}
+    return {n: doubt for n, doubt in in_doubt.items() if doubt.reason != NAMESAKE or n not in ours}
 
 
 def at_rest(plan: Plan) -> Plan:
@@ -87,7 +96,8 @@ def _carry_out(cluster: Cluster, planned: Pass, wait_seconds: int, began: float)
     events = health_events(cluster.who, planned.survey.stored, planned.records, cluster.clock.now())
     if layout.moves:
         # First the machines that were never seen before: a placement on one that nobody remembers is void.
-        cluster.store.remember(r for host, r in planned.records.items() if host not in planned.survey.stored)
+        known = {record.machine_id for record in planned.survey.stored.values()}
+        cluster.store.remember(r for r in planned.records.values() if r.machine_id not in known)
         events += move_events(cluster.who, layout.moves, cluster.clock.now())
         state, events = cluster.store.commit(replace(state, placements=layout.placements), events), ()
     seen = planned.survey

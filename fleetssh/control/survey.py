@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from fleetssh.control.cluster import Cluster
 from fleetssh.control.looking import look_everywhere
-from fleetssh.core.doubt import Doubt, doubts, is_done_with
+from fleetssh.core.doubt import Doubt, doubts, is_done_with, namesakes
 from fleetssh.core.errors import InventoryError
 from fleetssh.core.health import health_of, judge
 from fleetssh.core.identity import at_home, follow, is_ghost, many_left
@@ -73,8 +73,9 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
     fence, who = (claim.fence, claim.who) if claim else (state.fence, "")
     answers = at_home(looks.sightings, names)
     ours = {host: if_ours(answer, state.cluster, fence, who) for host, answer in answers.items()}
+    foreign = [a for host, a in answers.items() if isinstance(a, Reached) and _is_foreign(ours[host])]
     sightings = keep_unread({**looks.known, **records}, ours, state.wanted)
-    records |= _overheard(records, answers, sightings, at)
+    records |= _overheard(records, ours, sightings, at)
     patience = cluster.patience if deciding else replace(cluster.patience, looks=NEVER)
     leaving = frozenset(looks.hosts) - names
     believe = cluster.believe_silence
@@ -100,7 +101,7 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
         tuple(machines),
         alarm=alarm,
         stored=looks.stored,
-        in_doubt=doubts(judged, machines, at),
+        in_doubt=namesakes(foreign, looks.stored) | doubts(judged, machines, at),
         hosts=looks.hosts,
         claim=claim,
     )
@@ -124,18 +125,19 @@ def _machine(
 
 def _overheard(
     records: Mapping[str, MachineRecord],
-    answers: Mapping[str, Sighting],
+    looked: Mapping[str, Sighting],
     judged: Mapping[str, Sighting],
     at: float,
 ) -> dict[str, MachineRecord]:
-    """What runs on machines that answered and are not ours to touch starts nowhere else meanwhile."""
     return {
-        host: overheard(records.get(host), answer, at)
-        for host, answer in answers.items()
-        if isinstance(answer, Reached)
-        if isinstance(sighting := judged[host], Unreached)
-        if sighting.failure in (Failure.UNREAD, Failure.FOREIGN)
+        host: overheard(records.get(host), sighting, at)
+        for host, sighting in looked.items()
+        if isinstance(sighting, Reached) and sighting is not judged[host]
     }
+
+
+def _is_foreign(sighting: Sighting) -> bool:
+    return isinstance(sighting, Unreached) and sighting.failure is Failure.FOREIGN
 
 
 def _occupied(sighting: Sighting | None) -> frozenset[str]:

@@ -9,8 +9,10 @@ from math import ceil
 from fleetssh.core.leases import runs_out
 from fleetssh.core.mending import RUNNING
 from fleetssh.core.model import Action, Health, Machine, MachinePlan, MachineRecord, Seen, TargetState
+from fleetssh.core.sighting import Reached
 
 UNANSWERED = "does not answer, and it may still run there"
+NAMESAKE = "belongs to another cluster, and holds a unit of that name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,19 @@ def doubts(records: Mapping[str, MachineRecord], machines: Sequence[Machine], at
                 if _may_run(seen) and (reason := _reason(health, record, seen, at)):
                     found.setdefault(seen.name, Doubt(seen.name, machine.host, reason))
     return dict(sorted(found.items()))
+
+
+def namesakes(foreign: Sequence[Reached], records: Mapping[str, MachineRecord]) -> dict[str, Doubt]:
+    """Doubts about units that were never seen on a machine of ours, while another cluster's holds units by
+    their names: a state that was begun anew by mistake starts nothing a second time. What was seen here once
+    (``records``) is another unit of the same name."""
+    known = {seen.name for record in records.values() for seen in record.seen}
+    return {
+        name: Doubt(name, sighting.host, NAMESAKE)
+        for sighting in sorted(foreign, key=lambda sighting: sighting.host, reverse=True)
+        for entry in sighting.manifest.entries
+        if (name := entry.name) not in known and entry.target is TargetState.LAUNCHED
+    }
 
 
 def is_done_with(record: MachineRecord, at: float) -> bool:

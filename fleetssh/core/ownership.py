@@ -100,9 +100,8 @@ def keep_unread(
 
 
 def overheard(record: MachineRecord | None, sighting: Reached, at: float) -> MachineRecord:
-    """The record of a machine that is left alone, because it was not read yet or is another cluster's, with
-    what it was seen to hold at the store's time ``at``: nobody else may start what runs there. What was there
-    before may still run, whatever its manifest says by now."""
+    """The record of a machine that is left alone because it was not read yet, with what it was seen to hold
+    at the store's time ``at``: nobody else may start what runs there."""
     before = record or MachineRecord(sighting.host, sighting.facts.machine_id, address=sighting.address)
     seen = {one.name: one for one in (*before.seen, *seen_there(sighting))}
     leased = any(one.lease for one in seen.values())

@@ -43,13 +43,13 @@ class Deadlines:
 
     def _add(self, at: float, end: Callable[[], object]) -> int:
         with self._sooner:
-            number = next(self._numbers)
-            self._due[number] = (at, end)
             if self._wakes_at is None:
-                self._wakes_at = at
                 threading.Thread(target=self._watch, daemon=True).start()
+                self._wakes_at = at
             elif at < self._wakes_at:
                 self._sooner.notify()
+            number = next(self._numbers)
+            self._due[number] = (at, end)
         return number
 
     def _remove(self, number: int) -> bool:
@@ -64,8 +64,15 @@ class Deadlines:
                 for number, (at, end) in list(self._due.items()):
                     if at <= now:
                         del self._due[number]
-                        # In a thread of its own: no other work waits for this end.
-                        threading.Thread(target=end, daemon=True).start()
+                        _start(end)
                 self._wakes_at = min((at for at, _ in self._due.values()), default=now)
                 self._sooner.wait(self._wakes_at - now)
             self._wakes_at = None
+
+
+def _start(end: Callable[[], object]) -> None:
+    try:
+        # In a thread of its own: no other work waits for this end.
+        threading.Thread(target=end, daemon=True).start()
+    except RuntimeError:  # there can be no more threads now
+        end()

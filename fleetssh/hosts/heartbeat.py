@@ -33,8 +33,8 @@ class Heartbeat:
         """To be called when there is a connection more."""
         with self._lock:
             if not self._beats:
-                self._beats = True
                 threading.Thread(target=self._beat, daemon=True).start()
+                self._beats = True
 
     def _beat(self) -> None:
         while True:
@@ -55,7 +55,12 @@ class Heartbeat:
         if owes:
             if kept.line.is_silent():
                 transport.close()  # which ends whatever waits on it
-        elif unheard >= (BEATS - 1) * self._beat_seconds:
-            # It cannot block: all that was sent before has arrived.
+        elif unheard >= (BEATS - 1) * self._beat_seconds and _is_free(transport):
             with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
                 transport.global_request(KEEPALIVE, wait=False)
+
+
+def _is_free(transport: paramiko.Transport) -> bool:
+    """Whether a message goes out at once: nobody is sending one, and no new keys are being agreed upon. Else
+    whoever is at it would hold up the heartbeat of all."""
+    return transport.clear_to_send.is_set() and not transport.clear_to_send_lock.locked()

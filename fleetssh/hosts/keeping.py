@@ -99,10 +99,11 @@ class Line(socket.socket):
         return self._info()[RETRANSMITS] > 0
 
     def is_silent(self) -> bool:
-        """Whether the other side has fallen silent, and never came back since."""
+        """Whether the other side has fallen silent, and never came back since. After a pause of our own it
+        was not heard of for long, but what is on its way then left just now."""
         if self.silent_since is None:
             info = self._info()
-            if info[UNACKED] and _last_heard(info) > self._patience:
+            if info[UNACKED] and info[RETRANSMITS] and _last_heard(info) > self._patience:
                 self.silent_since = clock.monotonic() - _last_heard(info)
         return self.silent_since is not None
 

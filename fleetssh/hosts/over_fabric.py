@@ -116,10 +116,10 @@ class FabricCarrier:
         return self._try_again(target, used, half, ends)
 
     def _enter(self, target: Target, kept: Kept | None) -> tuple[paramiko.Channel, str]:
-        """Opens a channel. That on a connection which is ready is quick, and ends with it; whatever else it
-        takes is an attempt, which costs a thread."""
+        """Opens a channel. That on a connection of its own which is ready is quick, and ends with it;
+        whatever else it takes, and what goes by a jump host, is an attempt, which costs a thread."""
         ends = clock.monotonic() + self._handshake_seconds
-        if kept is not None and kept.is_ready:
+        if kept is not None and kept.line is not None and kept.is_ready:
             try:
                 with self._deadlines.within(self._handshake_seconds, kept.connection.transport.close):
                     return self._session(kept)

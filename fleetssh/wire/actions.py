@@ -124,10 +124,10 @@ stick() {{ stuck="$stuck $1 "; tell "${{3-stuck}}" "$1"; say "$2"; }}
 apart() {{
   for old in $stuck; do
     [ -r {paths.UNITS}/"$old" ] || continue
-    while read -r line; do
+    while read -r line || [ -n "$line" ]; do
       case $line in Conflicts*=*|X-Conflicts*=*) ;; *) continue ;; esac
       for pattern in ${{line#*=}}; do
-        case $pattern in *[%^\"\\]*) pattern='*' ;; esac
+        case $pattern in *[!]0-9A-Za-z:_.@*?[-]*) pattern='*' ;; esac
         for f; do
           case $f in $pattern) stick "$f" "it conflicts with $old, which has not stopped" apart ;; esac
         done

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetssh.core.doubt import UNANSWERED, Doubt, doubts, expecting, is_done_with
+from fleetssh.core.doubt import NAMESAKE, UNANSWERED, Doubt, doubts, expecting, is_done_with, namesakes
 from fleetssh.core.leases import runs_out
 from fleetssh.core.model import Action, Health, MachinePlan, MachineRecord, Seen, Step
-from tests.core.world import LAUNCHED, LOADED, up
+from tests.core.world import LAUNCHED, LOADED, find, reach, up
 
 A, B = "a.service", "b.service"
 ARMED = 1000.0
@@ -52,6 +52,14 @@ def test_what_a_machine_in_doubt_had_last_may_run_there() -> None:
     assert found[A].sentence == (
         f"Unit {A} waits: h1, which had it last, does not answer, and it may still run there"
     )
+
+
+def test_another_clusters_units_hold_back_what_was_never_seen_here_by_their_names() -> None:
+    found = [find(A), find(B), find("idle.service", LOADED), find("held.service")]
+    foreign = [replace(reach(up(number), *found), host=f"f{number}") for number in (2, 1)]
+    known = {"h1": record(1, seen(B), health=Health.UP)}
+    assert namesakes(foreign, known) == {name: Doubt(name, "f1", NAMESAKE) for name in (A, "held.service")}
+    assert namesakes([], known) == {}
 
 
 def test_nothing_is_in_doubt_on_a_machine_that_answers() -> None:

@@ -437,6 +437,7 @@ C, Q = "c.service", "q.service"
         ("Conflicts=c.service", {C}),
         ("X-Conflicts = other.service c*", {C}),
         ("Conflicts=%p-x.service", {C, Q}),
+        ("Conflicts=x.service\r", {C, Q}),
         ("Conflicts=b.service [de].service", set()),
         ("MachineOf=c.service", set()),
     ],
@@ -445,7 +446,7 @@ def test_what_the_old_text_of_a_unit_that_does_not_stop_conflicts_with_is_not_st
     machine: Machine, line: str, kept: set[str]
 ) -> None:
     """Its new text says nothing of it, or it was destroyed: only the machine still knows."""
-    old = want("a.service", text=f"{TEXT.decode()}[X-Fleet]\n{line}\n".encode())
+    old = want("a.service", text=f"{TEXT.decode()}[X-Fleet]\n{line}".encode())
     new, others = want("a.service", text=NEW_TEXT), {name: want(name) for name in (C, Q)}
     machine.reached(act(install(old)))
     (machine.sim / "stubborn").write_text("a.service\n")
