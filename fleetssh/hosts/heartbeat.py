@@ -11,8 +11,8 @@ import paramiko
 from fleetssh import clock
 from fleetssh.hosts.keeping import KEEPALIVES, Kept
 
-BEATS = 4
-"""Looks at every connection between two keepalives, of which none is late: one may be a quarter of that time
+BEATS = 3
+"""Looks at every connection between two keepalives, of which none is late: one may be a third of that time
 early."""
 
 KEEPALIVE = "keepalive@openssh.com"

@@ -22,7 +22,7 @@ Way: TypeAlias = tuple[str, int, str | None, str | None, str | None]
 SILENCE_SECONDS = 10.0
 """Whose kernel acknowledges nothing for so long is not there: for commands, which can wait."""
 
-KEEPALIVES = 3
+KEEPALIVES = 2
 """Messages in the time that silence may last: there always is one under way that wants an acknowledgement."""
 
 AHEAD_BYTES = 32 * 1024
