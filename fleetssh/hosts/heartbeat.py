@@ -11,9 +11,11 @@ import paramiko
 from fleetssh import clock
 from fleetssh.hosts.keeping import KEEPALIVES, Kept
 
-BEATS = 3
-"""Looks at every connection between two keepalives, of which none is late: one may be a third of that time
-early."""
+LOOKS = 6
+"""At a machine that owes an acknowledgement, in the time that silence may last."""
+
+SHORTEST_SECONDS = 0.05
+"""Between two looks at anything: what is due at nearly the same time is done together."""
 
 KEEPALIVE = "keepalive@openssh.com"
 """A request that every sshd knows, and does not answer."""
@@ -25,7 +27,8 @@ class Heartbeat:
 
     def __init__(self, connections: Callable[[], Collection[Kept]], silence_seconds: float) -> None:
         self._connections = connections
-        self._beat_seconds = silence_seconds / KEEPALIVES / BEATS
+        self._pause = silence_seconds / KEEPALIVES
+        self._look = silence_seconds / LOOKS
         self._lock = threading.Lock()
         self._beats = False
 
@@ -43,21 +46,25 @@ class Heartbeat:
                 self._beats = bool(kept)
             if not kept:
                 return
-            for connection in kept:
-                self._look_at(connection)
-            clock.sleep(self._beat_seconds)
+            due = min(self._look_at(connection) for connection in kept)
+            clock.sleep(max(due, SHORTEST_SECONDS))
 
-    def _look_at(self, kept: Kept) -> None:
+    def _look_at(self, kept: Kept) -> float:
+        """Returns in how many seconds to do so again, at the latest."""
         if kept.line is None:
-            return
+            return self._pause
         transport = kept.connection.transport
         owes, unheard = kept.line.contact()
         if owes:
             if kept.line.is_silent():
                 transport.close()  # which ends whatever waits on it
-        elif unheard >= (BEATS - 1) * self._beat_seconds and _is_free(transport):
+            return self._look
+        if unheard + SHORTEST_SECONDS < self._pause:
+            return self._pause - unheard
+        if _is_free(transport):
             with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
                 transport.global_request(KEEPALIVE, wait=False)
+        return self._look
 
 
 def _is_free(transport: paramiko.Transport) -> bool:

@@ -22,8 +22,10 @@ Way: TypeAlias = tuple[str, int, str | None, str | None, str | None]
 SILENCE_SECONDS = 10.0
 """Whose kernel acknowledges nothing for so long is not there: for commands, which can wait."""
 
-KEEPALIVES = 2
-"""Messages in the time that silence may last: there always is one under way that wants an acknowledgement."""
+KEEPALIVES = 2.5
+"""So often something is said while silence may last: there always is a message under way that wants
+an acknowledgement. In the loop's two seconds between passes the last is well before the next pass, which then
+knows for whom to ask others."""
 
 AHEAD_BYTES = 32 * 1024
 """The library reads twice for every message; most of what a machine says in a visit comes at once."""
