@@ -64,7 +64,7 @@ def test_one_thread_watches_and_ends_when_there_is_nothing_to_watch() -> None:
         return len(set(threading.enumerate()) - before)
 
     for _ in range(10):
-        with deadlines.within(0.5, lambda: None):
+        with deadlines.within(2.0, lambda: None):
             assert new() <= 1
     wait_for(lambda: new() == 0)
     with deadlines.within(HOUR, lambda: None):
