@@ -6,6 +6,7 @@ import io
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -77,9 +78,15 @@ def monotonic() -> float:
 def uptime() -> Uptime:
     """This moment, counted from this computer's boot."""
     try:
-        return Uptime(BOOT_ID.read_text().strip(), time.clock_gettime(time.CLOCK_BOOTTIME))
+        return Uptime(_boot(), time.clock_gettime(time.CLOCK_BOOTTIME))
     except (OSError, AttributeError):
         return Uptime("", time.time())
+
+
+@cache
+def _boot() -> str:
+    """Read once: no process outlives its boot."""
+    return BOOT_ID.read_text().strip()
 
 
 def sleep(seconds: float) -> None:

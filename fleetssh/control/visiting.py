@@ -104,8 +104,10 @@ class Errands:
             every_seconds=every_seconds,
         )
         sightings = {}
+        began, clock = self.cluster.time(), self.cluster.clock
+        uptime = clock.uptime().seconds
         for sighting in self.cluster.watched(answers):
-            self.heard[sighting.host] = self.cluster.time()
+            self.heard[sighting.host] = began + (clock.uptime().seconds - uptime)
             sightings[sighting.host] = sighting
         return sightings
 

@@ -23,9 +23,8 @@ SILENCE_SECONDS = 10.0
 """Whose kernel acknowledges nothing for so long is not there: for commands, which can wait."""
 
 KEEPALIVES = 2.5
-"""So often something is said while silence may last: there always is a message under way that wants
-an acknowledgement. In the loop's two seconds between passes the last is well before the next pass, which then
-knows for whom to ask others."""
+"""So often something is said while silence may last: there always is a message under way that wants an
+acknowledgement. The sooner one is missed, the likelier the loop's next pass asks other machines at once."""
 
 AHEAD_BYTES = 32 * 1024
 """The library reads twice for every message; most of what a machine says in a visit comes at once."""
