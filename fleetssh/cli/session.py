@@ -164,7 +164,7 @@ class Session:
         """What a pass works with."""
         from fleetssh.control.cluster import Cluster
         from fleetssh.core.health import Patience
-        from fleetssh.hosts.crew import FORKS
+        from fleetssh.hosts.crew import FORKS, Crew
 
         default = Patience()
         looks, seconds = self.settings.lost_after_looks, self.settings.lost_after_seconds
@@ -173,8 +173,8 @@ class Session:
             looks=default.looks if looks is None else looks,
             seconds=default.seconds if seconds is None else seconds,
         )
-        forks = self.settings.forks or FORKS
-        return Cluster(self.inventory, self.store, self.carrier, self.who, patience, forks)
+        crew = Crew(self.settings.forks or FORKS)
+        return Cluster(self.inventory, self.store, self.carrier, self.who, patience, crew)
 
     def hold(self, wait_seconds: float = HOLD_SECONDS) -> AbstractContextManager[int]:
         """Be the only controller inside the ``with``, which is given the fence. Raises StoreHeld, naming the

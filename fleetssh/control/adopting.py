@@ -17,7 +17,7 @@ from fleetssh.core.ownership import fence_of, keep_unread, obeys_another, owner,
 from fleetssh.core.sighting import Reached, Sighting, Unreached
 from fleetssh.core.takeover import Item, items, take_in
 from fleetssh.core.visit import Order, Visit
-from fleetssh.hosts.crew import ACT_SECONDS, visit_all
+from fleetssh.hosts.crew import ACT_SECONDS
 from fleetssh.store import REIGN, Event
 
 
@@ -164,9 +164,7 @@ def _claim(cluster: Cluster, fence: int, adoption: Adoption) -> dict[str, str]:
         for takeover in adoption.takeovers
         if isinstance(sighting := adoption.sightings[takeover.host], Reached)
     ]
-    answers = cluster.watched(
-        visit_all(cluster.carrier, visits, deadline_seconds=ACT_SECONDS, forks=cluster.forks)
-    )
+    answers = cluster.watched(cluster.crew.visit_all(cluster.carrier, visits, deadline_seconds=ACT_SECONDS))
     return {s.host: _refusal(s, adoption.cluster, fence) for s in sorted(answers, key=lambda s: s.host)}
 
 

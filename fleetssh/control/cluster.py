@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fleetssh.clock import SYSTEM, Clock
 from fleetssh.core.health import Patience
 from fleetssh.core.sighting import Sighting
 from fleetssh.hosts import Carrier
-from fleetssh.hosts.crew import ACT_SECONDS, FORKS, LOOK_SECONDS
+from fleetssh.hosts.crew import ACT_SECONDS, LOOK_SECONDS, Crew
 from fleetssh.inventory import Inventory
 from fleetssh.store import Store
 
@@ -20,8 +20,8 @@ def ignore(_: Sighting) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """One controller's hands. ``who`` names the person and program for events and locks; ``forks`` bounds
-    the machines in flight; ``watch`` is told of every sighting as it comes back; a look may take
+    """One controller's hands. ``who`` names the person and program for events and locks; ``crew`` makes
+    the visits; ``watch`` is told of every sighting as it comes back; a look may take
     ``look_seconds``, and what changes something ``act_seconds``; ``believe_silence`` is for catastrophes:
     many machines that go silent together are then taken to be lost."""
 
@@ -30,7 +30,7 @@ class Cluster:
     carrier: Carrier
     who: str
     patience: Patience
-    forks: int = FORKS
+    crew: Crew = field(default_factory=Crew)
     watch: Callable[[Sighting], None] = ignore
     clock: Clock = SYSTEM
     look_seconds: float = LOOK_SECONDS

@@ -51,7 +51,7 @@ def inquire(cluster: Cluster, is_asked: Callable[[Reached], bool]) -> Inquiry:
     ]
     seen: dict[str, tuple[Reached, Holdings]] = {}
     if asked:
-        with ThreadPoolExecutor(max_workers=min(cluster.forks, len(asked))) as pool:
+        with ThreadPoolExecutor(max_workers=min(cluster.crew.forks, len(asked))) as pool:
             for answer in pool.map(lambda pair: _ask(cluster.carrier, *pair), asked):
                 if isinstance(answer, Unreached):
                     sightings[answer.host] = answer

@@ -17,7 +17,6 @@ from fleetssh.core.model import Claim, Machine, MachineRecord, State
 from fleetssh.core.ownership import if_ours, keep_unread, overheard
 from fleetssh.core.sighting import Failure, Reached, Sighting, Unreached
 from fleetssh.core.visit import Visit
-from fleetssh.hosts.crew import visit_all
 from fleetssh.inventory import Host, Inventory
 from fleetssh.inventory.ways import way_of
 
@@ -51,7 +50,7 @@ def look_at(cluster: Cluster, hosts: Iterable[str]) -> dict[str, Sighting]:
     """One look at each of the inventory's ``hosts``, by name: one round trip each, and nothing is decided."""
     chosen = set(hosts)
     visits = [(host, Visit()) for host in cluster.inventory.hosts if host.name in chosen]
-    seen = visit_all(cluster.carrier, visits, forks=cluster.forks)
+    seen = cluster.crew.visit_all(cluster.carrier, visits)
     return {sighting.host: sighting for sighting in cluster.watched(seen)}
 
 

@@ -10,7 +10,6 @@ from fleetssh.core.leases import VALID_SECONDS
 from fleetssh.core.model import Claim, MachineRecord
 from fleetssh.core.sighting import Reached, Sighting
 from fleetssh.core.visit import Order, Probe, Visit
-from fleetssh.hosts.crew import visit_all
 from fleetssh.inventory import Host
 
 TRUSTED_SECONDS = 100.0
@@ -95,11 +94,10 @@ class Errands:
         meanwhile: Callable[[], None] | None = None,
         every_seconds: float = 0.0,
     ) -> dict[str, Sighting]:
-        answers = visit_all(
+        answers = self.cluster.crew.visit_all(
             self.cluster.carrier,
             [(self.hosts[name], visit) for name, visit in sorted(visits.items())],
             deadline_seconds=deadline,
-            forks=self.cluster.forks,
             meanwhile=meanwhile,
             every_seconds=every_seconds,
         )

@@ -16,6 +16,7 @@ from fleetssh.core.ownership import owner
 from fleetssh.core.sighting import Failure, Reached, Sighting, Unreached
 from fleetssh.core.visit import Visit
 from fleetssh.hosts import Target
+from fleetssh.hosts.crew import Crew
 from fleetssh.inventory import Host, Inventory
 from fleetssh.store.memory import MemoryStore
 from fleetssh.wire.script import format_manifest
@@ -100,4 +101,4 @@ def cluster_of(held: Held, hosts: Iterable[str], store: MemoryStore | None = Non
     """A controller of ``hosts``."""
     found = [Host(n, n, 22, None, None, False, None, {}, (), f"hosts.yml:{n}") for n in sorted(hosts)]
     inventory = Inventory("hosts.yml", tuple(found), ())
-    return Cluster(inventory, store or MemoryStore(), held, "me@here (a test)", Patience(), forks=1)
+    return Cluster(inventory, store or MemoryStore(), held, "me@here (a test)", Patience(), crew=Crew(1))

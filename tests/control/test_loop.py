@@ -28,6 +28,7 @@ from fleetssh.core.health import LOOP_PATIENCE
 from fleetssh.core.sighting import Facts, Reached, Sighting
 from fleetssh.core.visit import Visit
 from fleetssh.hosts import Target
+from fleetssh.hosts.crew import Crew
 from fleetssh.inventory import Host, Inventory
 from fleetssh.store.memory import MemoryStore
 
@@ -173,7 +174,7 @@ class Stage:
         carrier, store = self.machines, self.store
         first = self.read()
         cluster = Cluster(
-            first, store, carrier, "ops@here (fleetssh run)", LOOP_PATIENCE, forks=1, clock=self.clock
+            first, store, carrier, "ops@here (fleetssh run)", LOOP_PATIENCE, crew=Crew(1), clock=self.clock
         )
         source = Source(self.read, lambda: self.version)
         Loop(cluster, source, self.orders, self.diary, "fleetssh run", interval, self.reopen).run()

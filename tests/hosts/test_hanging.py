@@ -17,7 +17,7 @@ from fleetssh.core.visit import Visit
 from fleetssh.hosts import connections, over_fabric
 from fleetssh.hosts.attempts import Attempts, Hung, StillHung
 from fleetssh.hosts.connections import Connections
-from fleetssh.hosts.crew import visit_all
+from fleetssh.hosts.crew import Crew
 from fleetssh.hosts.failures import Dropped
 from fleetssh.hosts.over_fabric import FabricCarrier
 from fleetssh.inventory import Host
@@ -79,7 +79,7 @@ def test_one_that_hangs_does_not_keep_the_others_from_being_looked_at(
     with closing(Server()) as well:
         server.executes.clear()
         hosts = [host, replace(host, name="m2", port=well.port)]
-        seen = visit_all(carrier, [(h, Visit()) for h in hosts], deadline_seconds=2.0)
+        seen = Crew().visit_all(carrier, [(h, Visit()) for h in hosts], deadline_seconds=2.0)
         answers = {s.host: unreached(s).message for s in seen}
     assert list(answers) == ["m2", "m1"]
     assert answers["m1"] == "no complete answer within 2 s"

@@ -12,7 +12,7 @@ import pytest
 
 from fleetssh.core.sighting import Failure, Reached, Sighting, Unreached
 from fleetssh.core.visit import Visit
-from fleetssh.hosts.crew import visit_all
+from fleetssh.hosts.crew import Crew
 from fleetssh.hosts.over_fabric import FabricCarrier
 from fleetssh.inventory import load_inventory
 from fleetssh.wire.reply import MAX_REPLY_BYTES
@@ -115,7 +115,7 @@ def look(fleet: Fleet, seconds: float) -> dict[str, Sighting]:
     hosts = load_inventory(Path(fleet.env["FLEETSSH_INVENTORY"])).hosts
     visits = [(host, Visit()) for host in hosts]
     try:
-        return {s.host: s for s in visit_all(carrier, visits, deadline_seconds=seconds)}
+        return {s.host: s for s in Crew().visit_all(carrier, visits, deadline_seconds=seconds)}
     finally:
         carrier.close()
 

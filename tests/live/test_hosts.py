@@ -13,7 +13,7 @@ from fleetssh import clock
 from fleetssh.core.sighting import Failure, Reached, Unreached
 from fleetssh.core.visit import Visit
 from fleetssh.hosts.conversation import Answer
-from fleetssh.hosts.crew import visit_all
+from fleetssh.hosts.crew import Crew
 from fleetssh.hosts.over_fabric import FabricCarrier
 from fleetssh.inventory import Host, load_inventory
 from fleetssh.lab import Lab
@@ -98,7 +98,7 @@ def test_sshd_that_drops_most_connections_is_asked_again(
     fleet.lab.run_inside("m1", ["sh", "-c", f"echo MaxStartups 2:90:3 >{drop_in}; systemctl restart ssh"])
     try:
         crowd = [dataclasses.replace(hosts[0], name=f"alias{number}") for number in range(8)]
-        seen = list(visit_all(carrier, [(host, Visit()) for host in crowd]))
+        seen = list(Crew().visit_all(carrier, [(host, Visit()) for host in crowd]))
         reached = [sighting for sighting in seen if isinstance(sighting, Reached)]
         assert len(seen) == 8
         assert len(reached) >= 4, seen

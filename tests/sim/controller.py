@@ -16,6 +16,7 @@ from fleetssh.core.errors import FleetError, StoreHeld
 from fleetssh.core.health import LOOP_PATIENCE, Patience
 from fleetssh.core.model import MachineRecord, State
 from fleetssh.hosts.crew import LOOK_SECONDS as ONCE_LOOK_SECONDS
+from fleetssh.hosts.crew import Crew
 from fleetssh.hosts.over_fabric import CONNECT_SECONDS as ONCE_CONNECT_SECONDS
 from fleetssh.inventory import Inventory
 from fleetssh.store import Event, Store
@@ -236,7 +237,7 @@ class Process:
             self.carrier,
             self.who,
             patience,
-            forks=1,
+            crew=Crew(1),
             clock=self.clock,
             look_seconds=LOOK_SECONDS if self.keeps_connections else ONCE_LOOK_SECONDS,
         )
