@@ -9,8 +9,7 @@ from itertools import groupby
 from fleetssh.core.model import Action, Claim, MachinePlan, TargetState, Wanted
 from fleetssh.core.sighting import Manifest, ManifestEntry
 from fleetssh.core.visit import Order, Visit
-from fleetssh.wire import actions, leases, paths
-from fleetssh.wire.program import LOOKING
+from fleetssh.wire import actions, leases, paths, program
 from fleetssh.wire.quoting import quote, words
 
 HEADER = "# a visit of fleetssh"
@@ -44,6 +43,15 @@ MAKES_ROOM = (Action.STOP, Action.REMOVE)
 
 UNWRITTEN = "-"
 """Stands in a manifest for the digest of a file that a visit is about to write for the first time."""
+
+
+def _bare(functions: str) -> str:
+    """Without comments, which are for us: a quarter of what every machine would be sent at every look."""
+    return "\n".join(line for line in functions.splitlines() if line and not line.lstrip().startswith("#"))
+
+
+LOOKING = _bare(program.LOOKING + leases.RENEWING)
+ACTING = _bare(actions.ACTING + leases.ACTING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,6 @@ def write_visit(mark: str, visit: Visit, *, become: bool) -> Script:
         _claim(claim, visit.valid_until),
         f"probes={quote(' '.join(f'{probe.host} {probe.address} {probe.port}' for probe in visit.probes))}",
         LOOKING,
-        leases.RENEWING,
         "tell begin; flush",
         *(() if order is None or claim is None else _act(order, claim)),
         "look",
@@ -107,7 +114,7 @@ def _claim(claim: Claim | None, valid_until: float) -> str:
 def _act(order: Order, claim: Claim) -> Iterator[str]:
     """What only a visit with steps needs, and the steps."""
     plan, found = order.plan, order.found
-    yield from (actions.ACTING, leases.ACTING, "act() {")
+    yield from (ACTING, "act() {")
     yield f"planned={quote(order.look)}; prepare {quote(format_manifest(found).rstrip())} || return"
     for chunk in _chunks(sorted({step.unit for step in plan.steps if step.unit})):
         yield f"guard shadowed {words(chunk)}"
