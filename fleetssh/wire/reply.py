@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fleetssh.core.errors import WireError
+from fleetssh.core.excerpts import excerpt, shorten
 from fleetssh.core.model import Action, Claim, TargetState
 from fleetssh.core.sighting import (
     Detail,
@@ -71,7 +72,7 @@ class Section:
     def arguments(self, count: int) -> tuple[str, ...]:
         """The other words. Raises WireError when they are not ``count``."""
         if len(self.words) != count + 1:
-            raise WireError(f"the reply has the frame {' '.join(self.words)!r}")
+            raise WireError(f"the reply has the frame {shorten(' '.join(self.words))!r}")
         return self.words[1:]
 
 
@@ -250,9 +251,10 @@ def parse_manifest(lines: tuple[str, ...]) -> Manifest:
     head = content[0].split(" ")
     fence = _whole(head[-1])
     if len(head) != 4 or head[0] != "fleetssh" or fence is None:
-        raise WireError(f"the manifest begins with {content[0]!r}")
+        raise WireError(f"the manifest begins with {shorten(content[0])!r}")
     if head[1] != str(MANIFEST_VERSION):
-        raise WireError(f"the manifest has version {head[1]}, this program knows {MANIFEST_VERSION}")
+        known = f"this program knows {MANIFEST_VERSION}"
+        raise WireError(f"the manifest has version {excerpt(head[1])}, {known}")
     entries = []
     for line in content[1:]:
         fields = line.split(" ")
@@ -264,7 +266,7 @@ def parse_manifest(lines: tuple[str, ...]) -> Manifest:
             or fields[0] not in set(TargetState)
             or not _NAME.fullmatch(fields[3])
         ):
-            raise WireError(f"the manifest has the line {line!r}")
+            raise WireError(f"the manifest has the line {shorten(line)!r}")
         entries.append(ManifestEntry(fields[3], fields[2], TargetState(fields[0]), generation, lease))
     return Manifest(head[2], fence, tuple(entries))
 
@@ -326,7 +328,7 @@ def _endings(named: Mapping[str, tuple[str, ...]]) -> dict[str, Ending]:
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise WireError(f"the reply has the job record {line[:80]!r}") from error
+            raise WireError(f"the reply has the job record {shorten(line)!r}") from error
         name = record.get("UNIT")
         if isinstance(name, str) and name in endings:
             endings[name] = _ending(record.get("JOB_TYPE"), record.get("JOB_RESULT"))

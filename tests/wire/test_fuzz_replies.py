@@ -121,6 +121,24 @@ HUGE: dict[str, Callable[[int], bytes]] = {
 }
 
 
+BRACKETS = "[" * 100_000
+BROKEN = {
+    "frame": after(f"{MARK} files", lambda _: f"FLEETSSH {MARK} occupied {BRACKETS} x x"),
+    "beginning": after(f"{MARK} manifest", lambda _: BRACKETS),
+    "version": after(f"{MARK} manifest", lambda _: f"fleetssh {BRACKETS} c0ffee 0"),
+    "line": after("fleetssh 1 c0ffee 0", lambda _: f"launched 0 {DIGEST}{BRACKETS} no/name"),
+    "job record": after(f"{MARK} jobs", lambda _: f'{{"UNIT":{BRACKETS}'),
+}
+
+
+@pytest.mark.parametrize("make", BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_reply_is_not_said_whole(make: Callable[[int], bytes]) -> None:
+    """An error goes to the report, the events of the store and the terminal."""
+    error = read(make(1))
+    assert isinstance(error, WireError)
+    assert "..." in error.message
+
+
 def seconds(output: bytes) -> float:
     gc.collect()  # not in the measured time, however much other tests left behind
     begun = time.process_time()
