@@ -14,7 +14,7 @@ import tenacity
 
 from fleetssh import clock
 from fleetssh.hosts import Target
-from fleetssh.hosts.failures import Dropped
+from fleetssh.hosts.failures import Dropped, classify
 from fleetssh.hosts.heartbeat import Heartbeat
 from fleetssh.hosts.hostkeys import HostKeys, entry_name
 from fleetssh.hosts.jumps import JumpHosts
@@ -154,6 +154,8 @@ class Connections:
             _close(connection)
             if line is not None:
                 line.close()
+            if classify(error)[0].is_silence:
+                self._jumps.vouch(connection, error)
             if _is_drop(error) and clock.monotonic() - started < self._connect_seconds:
                 raise Dropped from error
             raise

@@ -40,7 +40,7 @@ def classify(error: Exception) -> tuple[Failure, str]:
         return Failure.LOCAL, str(error)
     if isinstance(error, JumpHostError):
         kind, text = classify(error.cause)
-        return Failure.LOCAL, f"its jump host {error.host}: {kind}: {text}".removesuffix(": ")
+        return Failure.LOCAL, f"{error.way}: {kind}: {text}".removesuffix(": ")
     text = " ".join((getattr(error, "strerror", None) or str(error)).split())
     if isinstance(file := getattr(error, "filename", None), str):
         text = f"{file}: {text}"

@@ -7,17 +7,18 @@ import math
 import threading
 
 import fabric
+import paramiko
 
 from fleetssh.hosts.hostkeys import HostKeys, entry_name
 from fleetssh.hosts.logins import handshake_limits
 
 
 class JumpHostError(Exception):
-    """A jump host cannot be used, which says nothing of the machines behind it."""
+    """A jump host cannot be used, which says nothing of the machines behind it. ``way`` names it."""
 
-    def __init__(self, host: str, cause: Exception) -> None:
-        super().__init__(host)
-        self.host = host
+    def __init__(self, way: str, cause: Exception) -> None:
+        super().__init__(way)
+        self.way = way
         self.cause = cause
 
 
@@ -37,6 +38,24 @@ class JumpHosts:
         if not isinstance(connection.gateway, fabric.Connection):
             return
         connection.gateway = self._open(connection.gateway, known_hosts)
+
+    def vouch(self, connection: fabric.Connection, error: Exception) -> None:
+        """Has the jump host of a ``connection`` that did not come up show that it is there, if only by a
+        refusal. Raises JumpHostError for ``error`` when it is not; then the next goes by a new connection."""
+        hop = connection.gateway
+        if hop is None:
+            return
+        if not isinstance(hop, fabric.Connection):
+            # Whether the machine is silent, or what leads there, only the other program knows.
+            raise JumpHostError("its ProxyCommand", error) from error
+        try:
+            hop.transport.open_session(timeout=self._connect_seconds).close()
+        except paramiko.ChannelException:
+            return
+        except Exception:
+            with contextlib.suppress(Exception):
+                hop.close()
+            raise JumpHostError(_name(hop), error) from error
 
     def close(self) -> None:
         """Closes them, and with them every connection behind them."""
@@ -59,10 +78,15 @@ class JumpHosts:
                 try:
                     shared.open()
                 except Exception as error:
-                    raise JumpHostError(shared.host, error) from error
+                    self.vouch(shared, error)
+                    raise JumpHostError(_name(shared), error) from error
                 # Otherwise the library waits an hour for a machine that the jump host cannot reach.
                 shared.transport.channel_timeout = self._connect_seconds
         return shared
+
+
+def _name(hop: fabric.Connection) -> str:
+    return f"its jump host {hop.host}"
 
 
 def _key(hop: fabric.Connection) -> str:
