@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.live.conftest import Fleet
+from tests.live.conftest import Fleet, wait_for
 from tests.live.outside import kinds, main_pid, pinned, service, traces
 
 TRACE = "/run/fleetssh-trace"
@@ -75,6 +75,26 @@ def test_a_changed_unit_that_may_not_stay_moves_and_says_why(fleet: Fleet) -> No
     answer = fleet.run("start", "--replace", "web", code=3)
     assert "and no machine can take it" in answer.out
     assert "Unit web.service is not placed: no machine can take it" in answer.err
+    assert fleet.running_on("web.service") == []
+
+
+def test_what_a_destroyed_unit_conflicts_with_waits_until_it_has_stopped(fleet: Fleet) -> None:
+    """Nobody but its machine knows the conflict any more."""
+    stubborn = "/bin/sh -c 'trap : TERM; while :; do sleep 0.2; done'"
+    conflict = ["Conflicts=near.service", "MachineMetadata=name=m1"]
+    fleet.unit("web.service", service("TimeoutStopSec=infinity", fleet=conflict, command=stubborn))
+    fleet.unit("near.service", pinned("m1"))
+    fleet.run("start", "web")
+    fleet.run("start", "near", code=3)
+    # Both in one visit, which takes as long as it waits for a stop.
+    answer = fleet.run("destroy", "--no-block", "web", code=None)
+    assert "it conflicts with web.service, which has not stopped" in answer.err
+    assert fleet.witness("m1").check_output("systemctl is-active web || :") == "deactivating"
+    assert kinds(fleet, "m1", "near.service") == []
+    fleet.witness("m1").check_output("systemctl kill -s KILL web")
+    wait_for(lambda: not main_pid(fleet.witness("m1"), "web.service"), what="its end")
+    fleet.run("reconcile")
+    assert fleet.running_on("near.service") == ["m1"]
     assert fleet.running_on("web.service") == []
 
 
