@@ -17,7 +17,7 @@ demo: setup system  ## three real systemd machines, fleet's tutorial on them, a 
 
 test: lint system  ## every test, the live ones on real machines included (root needed)
 	@scripts/ensure-packages $(TEST_PACKAGES)
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/pytest --numprocesses 2
 
 lint: setup  ## style, types, architecture
 	$(BIN)/ruff check .

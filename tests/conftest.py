@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
-LIVE = Path(__file__).parent / "live"
+LIVE = "tests/live/"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One group for each of two workers: live tests share their machines, and come one after another."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("live" if LIVE in item.path.parents else "rest"))
+class Halves(LoadScopeScheduling):
+    """Work for two: live tests share their machines, so they come one after another."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "live" if nodeid.startswith(LIVE) else "rest"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Halves:
+    """Asked when there are several workers."""
+    return Halves(config, log)
