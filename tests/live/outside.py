@@ -40,6 +40,10 @@ def marks(host: Witness) -> list[str]:
     return found.splitlines()
 
 
+STUBBORN = "/bin/sh -c 'trap : TERM; while :; do sleep 0.2; done'"
+"""A program that does not end when it is asked to."""
+
+
 @dataclass(frozen=True)
 class Job:
     """A finished job of systemd; ``at`` is in microseconds of the clock that all lab machines share."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.live.conftest import Fleet, wait_for
-from tests.live.outside import edit_inventory, jobs, kinds, main_pid, service, traces
+from tests.live.outside import STUBBORN, edit_inventory, jobs, kinds, main_pid, service, traces
 
 PICKY = service(fleet=["MachineMetadata=role=front"])
 
@@ -82,10 +82,9 @@ def test_a_replaced_unit_makes_room(fleet: Fleet) -> None:
 
 def test_a_unit_that_cannot_be_stopped_is_not_started_twice(fleet: Fleet) -> None:
     give_role(fleet, "m1")
-    stubborn = "/bin/sh -c 'trap : TERM; while :; do sleep 0.2; done'"
     fleet.unit(
         "web.service",
-        service("TimeoutStopSec=infinity", fleet=["MachineMetadata=role=front"], command=stubborn),
+        service("TimeoutStopSec=infinity", fleet=["MachineMetadata=role=front"], command=STUBBORN),
     )
     fleet.unit("other.service", service(fleet=["MachineMetadata=name=m2"]))
     fleet.run("start", "web")

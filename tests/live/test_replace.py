@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.live.conftest import Fleet, wait_for
-from tests.live.outside import kinds, main_pid, pinned, service, traces
+from tests.live.outside import STUBBORN, kinds, main_pid, pinned, service, traces
 
 TRACE = "/run/fleetssh-trace"
 
@@ -80,9 +80,8 @@ def test_a_changed_unit_that_may_not_stay_moves_and_says_why(fleet: Fleet) -> No
 
 def test_what_a_destroyed_unit_conflicts_with_waits_until_it_has_stopped(fleet: Fleet) -> None:
     """Nobody but its machine knows the conflict any more."""
-    stubborn = "/bin/sh -c 'trap : TERM; while :; do sleep 0.2; done'"
     conflict = ["Conflicts=near.service", "MachineMetadata=name=m1"]
-    fleet.unit("web.service", service("TimeoutStopSec=infinity", fleet=conflict, command=stubborn))
+    fleet.unit("web.service", service("TimeoutStopSec=infinity", fleet=conflict, command=STUBBORN))
     fleet.unit("near.service", pinned("m1"))
     fleet.run("start", "web")
     fleet.run("start", "near", code=3)
