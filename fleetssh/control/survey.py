@@ -20,6 +20,10 @@ from fleetssh.core.visit import Visit
 from fleetssh.inventory import Host, Inventory
 from fleetssh.inventory.ways import way_of
 
+STALE_SECONDS = 120.0
+"""Looks that took longer were held up here (a lid was closed, the process stopped), and what they tell is of
+then: nobody is given up for it. A carrier lets no single one take half of that."""
+
 NEVER = sys.maxsize
 """More looks than anybody takes."""
 
@@ -63,8 +67,11 @@ def survey(cluster: Cluster, state: State, fence: int | None = None, *, deciding
     Raises InventoryError when two hosts turn out to be one machine: placing anything would be guessing.
     """
     claim = None if fence is None else Claim(state.cluster, fence, cluster.controller)
+    began = cluster.time()
     looks = look_everywhere(cluster, claim, deciding=deciding)
     at = cluster.time()
+    if at - began > STALE_SECONDS:
+        deciding = False
     refuse_twins(cluster.inventory, looks.sightings)
     names = frozenset(host.name for host in cluster.inventory.hosts)
     ghosts = {name: r for name, r in looks.known.items() if is_ghost(r) and not is_done_with(r, at)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fleetssh.core.metadata import describe
@@ -77,7 +77,8 @@ def judge(
     - when one of those reached it: sshd said hello, or took the connection while for us it does not even
       stall. Then the way to it is cut, not the machine, and the count begins anew;
     - in a pass that finds a machine held by another controller, which may know better;
-    - when too many are silent together (``alarm``), unless silence is to be ``believe``d.
+    - when too many are silent together (``alarm``), unless silence is to be ``believe``d. Who is the last to
+      come back from that has been silent since then, not before.
 
     To ``believe`` also gives up those of ``leaving`` (no longer in the inventory) that do not answer, for
     whatever reason: one that was taken away, and whose address somebody else has now, is never silent.
@@ -95,7 +96,12 @@ def judge(
             if _is_over(record, judged[host], sighting, opinions.get(host, {}), patience, at):
                 over.append(host)
     silent = [host for host in judged if _is_silent(sightings[host]) and not judged[host].lost]
-    alarm = _alarm(silent, judged, patience) if over and not believe else ""
+    if not believe and _is_healing(records, judged, silent, patience):
+        # The silence of many was ours, and those who are back last have not been silent by themselves yet.
+        judged |= {host: replace(judged[host], missed=1, silent_since=at) for host in silent}
+        over = []
+    local = [host for host in judged if _is_local(sightings[host]) and not judged[host].lost]
+    alarm = _alarm(silent, local, judged, patience) if over and not believe else ""
     if not alarm and not any(_is_fenced(sighting) for sighting in sightings.values()):
         for host in over:
             if opinions.get(host):
@@ -223,6 +229,10 @@ def _is_silent(sighting: Sighting) -> bool:
     return isinstance(sighting, Unreached) and sighting.failure.is_silence
 
 
+def _is_local(sighting: Sighting) -> bool:
+    return isinstance(sighting, Unreached) and sighting.failure is Failure.LOCAL
+
+
 def _is_fenced(sighting: Sighting) -> bool:
     return isinstance(sighting, Unreached) and sighting.failure is Failure.FENCED
 
@@ -299,12 +309,33 @@ def _tried(opinions: Mapping[str, Opinion]) -> bool:
 # ---------------------------------------------------------------- many at once
 
 
-def _alarm(silent: Sequence[str], judged: Mapping[str, MachineRecord], patience: Patience) -> str:
-    known = sum(not record.lost for record in judged.values())
-    if len(silent) < patience.at_least or len(silent) <= known * patience.share:
+def _are_many(failed: int, records: Collection[MachineRecord], patience: Patience) -> bool:
+    known = sum(not record.lost for record in records)
+    return failed >= patience.at_least and failed > known * patience.share
+
+
+def _is_healing(
+    records: Mapping[str, MachineRecord],
+    judged: Mapping[str, MachineRecord],
+    silent: Sequence[str],
+    patience: Patience,
+) -> bool:
+    """Whether many were silent together at the last look, and are not now."""
+    before = [records[host] for host in judged if host in records]
+    were = sum(bool(record.missed) and not record.lost for record in before)
+    return _are_many(were, before, patience) and not _are_many(len(silent), judged.values(), patience)
+
+
+def _alarm(
+    silent: Sequence[str], local: Sequence[str], judged: Mapping[str, MachineRecord], patience: Patience
+) -> str:
+    """What this computer cannot do by itself is no silence; but where it fails at so much, it may be wrong
+    about the rest."""
+    if not _are_many(len(silent) + len(local), judged.values(), patience):
         return ""
+    besides = f", and {len(local)} cannot be reached from here" if local else ""
     return (
-        f"{len(silent)} of {len(judged)} machines went silent together ({', '.join(silent)}): "
+        f"{len(silent)} of {len(judged)} machines went silent together ({', '.join(silent)}){besides}: "
         "the fault is taken to be on this side, nothing moves; "
         "where they are really gone, 'fleetssh reconcile --believe-silence' gives them up"
     )

@@ -14,7 +14,7 @@ import tenacity
 
 from fleetssh import clock
 from fleetssh.hosts import Target
-from fleetssh.hosts.failures import Dropped, classify
+from fleetssh.hosts.failures import Answered, Dropped, classify
 from fleetssh.hosts.heartbeat import Heartbeat
 from fleetssh.hosts.hostkeys import HostKeys, entry_name
 from fleetssh.hosts.jumps import JumpHosts
@@ -151,13 +151,18 @@ class Connections:
             connection.open()
             return keep(target, connection, line, self._silence_seconds)
         except Exception as error:
+            answered = line.was_heard if line is not None else _has_greeted(connection)
             _close(connection)
             if line is not None:
                 line.close()
-            if classify(error)[0].is_silence:
+            if not classify(error)[0].is_silence:
+                raise
+            if not answered:
                 self._jumps.vouch(connection, error)
             if _is_drop(error) and clock.monotonic() - started < self._connect_seconds:
-                raise Dropped from error
+                raise Dropped(answered=answered) from error
+            if answered:
+                raise Answered(error) from error
             raise
         finally:
             if line is not None:
@@ -168,6 +173,11 @@ class Connections:
 def _close(connection: fabric.Connection) -> None:
     with contextlib.suppress(Exception):
         connection.close()
+
+
+def _has_greeted(connection: fabric.Connection) -> bool:
+    transport = connection.client.get_transport()
+    return transport is not None and bool(transport.remote_version)
 
 
 def _is_drop(error: Exception) -> bool:

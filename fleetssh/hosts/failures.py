@@ -25,13 +25,31 @@ UNROUTABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, 
 
 
 class Dropped(Exception):
-    """sshd closed the connection before it said hello: it is busy (MaxStartups), so asking again is right."""
+    """sshd closed the connection before we were let in: it is busy (MaxStartups), so asking again is right.
+    Some versions say so before (``answered``)."""
+
+    def __init__(self, *, answered: bool) -> None:
+        super().__init__()
+        self.answered = answered
+
+
+class Answered(Exception):
+    """sshd said something to us, or even let us in, before ``error``: whatever that is, it is no silence."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 def classify(error: Exception) -> tuple[Failure, str]:
     """The kind and a short text for a person."""
+    if isinstance(error, Dropped) and error.answered:
+        return Failure.HALF, "its sshd answered, and then closed the connection"
     if isinstance(error, Dropped | ConnectionResetError | EOFError):
         return Failure.STALLED, "sshd closed the connection before it answered"
+    if isinstance(error, Answered):
+        kind, text = classify(error.error)
+        return Failure.HALF, f"its sshd answered, and then: {text or kind}"
     if isinstance(error, StillHung):
         return Failure.LOCAL, "the last visit still hangs here"
     if isinstance(error, Hung):
@@ -43,7 +61,8 @@ def classify(error: Exception) -> tuple[Failure, str]:
         return Failure.LOCAL, f"{error.way}: {kind}: {text}".removesuffix(": ")
     text = " ".join((getattr(error, "strerror", None) or str(error)).split())
     if isinstance(file := getattr(error, "filename", None), str):
-        text = f"{file}: {text}"
+        # A file here. Where it is on a share that is gone, "host is down" does not mean the machine.
+        return Failure.LOCAL, f"{file}: {text}"
     if isinstance(error, paramiko.SSHException):
         return _classify_ssh(error, text)
     return _classify_network(error, text)

@@ -20,7 +20,7 @@ from fleetssh.hosts.attempts import Attempts, Hung
 from fleetssh.hosts.connections import Connections
 from fleetssh.hosts.conversation import Answer, converse
 from fleetssh.hosts.deadlines import Deadlines, Late
-from fleetssh.hosts.failures import classify
+from fleetssh.hosts.failures import Answered, classify
 from fleetssh.hosts.keeping import SILENCE_SECONDS, Kept
 from fleetssh.wire.reply import MAX_REPLY_BYTES
 from fleetssh.wire.script import Script
@@ -234,7 +234,12 @@ class FabricCarrier:
             return self._session(kept)
         except DIED:
             self._connections.drop(target.name)
-        return self._session(self._connections.open(target))
+        kept = self._connections.open(target)
+        try:
+            return self._session(kept)
+        except DIED as error:
+            # Among them what sshd says at MaxSessions: the code of a jump host that could not connect.
+            raise Answered(error) from error
 
     def _session(self, kept: Kept) -> tuple[paramiko.Channel, str]:
         transport = kept.connection.transport

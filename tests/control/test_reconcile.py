@@ -7,12 +7,17 @@ from dataclasses import replace
 
 import pytest
 
+from fleetssh.clock import SystemClock, Uptime
 from fleetssh.control.chronicle import STEP
 from fleetssh.control.reconcile import run_pass
 from fleetssh.control.result import Pass
 from fleetssh.core.doubt import NAMESAKE
+from fleetssh.core.health import Patience
 from fleetssh.core.model import State, TargetState, Wanted
 from fleetssh.core.requirements import read_unit
+from fleetssh.core.sighting import Failure, Opinion, Reached, Sighting, Unreached
+from fleetssh.core.visit import Visit
+from fleetssh.hosts import Target
 from fleetssh.store import Event
 from fleetssh.store.memory import MemoryStore
 from tests.control.held import Held, cluster_of
@@ -67,3 +72,61 @@ def test_a_new_state_starts_nothing_by_the_name_of_what_another_clusters_machine
     store.record([Event(1.0, "me", STEP, "a.service", "h1: start a.service")])
     planned = reconcile(held, store, "h1", "h2")
     assert [visit.host for wave in planned.plan.waves for visit in wave] == ["h1"]
+
+
+class Stopped(SystemClock):
+    """A clock that a test moves."""
+
+    seconds = 1000.0
+
+    def monotonic(self) -> float:
+        """See Clock.monotonic."""
+        return self.seconds
+
+    def uptime(self) -> Uptime:
+        """See Clock.uptime."""
+        return Uptime("b", self.seconds)
+
+
+class Dozing(Held):
+    """Silent are ``silent``; when ``h4`` was looked at, ten minutes pass and everybody is back."""
+
+    silent = frozenset[str]()
+    clock: Stopped | None = None
+
+    def visit(self, target: Target, visit: Visit, deadline_seconds: float) -> Sighting:
+        """See Held.visit."""
+        if target.name in self.silent:
+            return Unreached(target.name, Failure.TIMEOUT)
+        seen = super().visit(target, visit, deadline_seconds)
+        if isinstance(seen, Reached):
+            met = {p.host: Opinion.NOTHING if p.host in self.silent else Opinion.HELLO for p in visit.probes}
+            seen = replace(seen, opinions=met)
+        if target.name == "h4" and self.clock is not None:
+            self.clock.seconds += 600.0
+            self.clock, self.silent = None, frozenset()
+        return seen
+
+
+def test_nobody_is_given_up_by_a_pass_that_was_held_up_here() -> None:
+    """Two looks three seconds apart, and then a closed lid: what was seen is of ten minutes ago."""
+    clock, store = Stopped(), MemoryStore()
+    held = Dozing(seen(*(machine(number) for number in (1, 2, 3, 4))))
+    for host, (looked, holdings) in held.machines.items():
+        held.machines[host] = (replace(looked, address=host), holdings)
+    store.commit(replace(store.load(), wanted={"a.service": Wanted(UNIT, TargetState.LAUNCHED)}))
+    cluster = replace(cluster_of(held, held.machines, store), clock=clock, patience=Patience(2, 60.0))
+
+    def turn() -> Pass:
+        with store.hold(cluster.controller, "run", 0) as fence:
+            return run_pass(cluster, fence)
+
+    turn()
+    placements = store.load().placements
+    assert placements["a.service"].machine == "m1"
+    held.silent = frozenset({"h1"})
+    turn()
+    clock.seconds += 3.0
+    held.clock = clock
+    turn()
+    assert store.load().placements == placements

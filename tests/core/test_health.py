@@ -539,3 +539,24 @@ def test_machines_that_die_one_after_another_are_all_lost() -> None:
         assert judgement.alarm == ""
         records = dict(judgement.records)
     assert [records[f"h{number}"].lost for number in range(3)] == [True, True, False]
+
+
+@pytest.mark.parametrize("met", [NOTHING, UNKNOWN])
+def test_who_is_back_last_after_all_were_silent_gets_patience_of_its_own(met: Opinion) -> None:
+    """The controller's network was away for ten minutes. That time is nobody's silence."""
+    records = [record(number, missed=300, last_good=0.0) for number in range(1, 5)]
+    witness = replace(answer(2, 600.0), opinions={"h1": met, "h3": HELLO})
+    back = [witness, answer(3, 600.0), answer(4, 600.0)]
+    judgement = after(records, failing(1, 600.0), *back)
+    assert judgement.health["h1"] is Health.DOUBTFUL
+    assert (judgement.records["h1"].missed, judgement.records["h1"].silent_since) == (1, 600.0)
+
+
+def test_what_cannot_be_reached_from_here_counts_when_many_fall_silent() -> None:
+    """Six cannot be dialled for lack of file descriptors: the silence of three may be of that kind."""
+    records = [record(number, missed=5) for number in (1, 2, 3)] + [record(n) for n in range(4, 11)]
+    local = [failing(number, 100.0, Failure.LOCAL) for number in range(4, 10)]
+    witness = replace(answer(10, 100.0), opinions={f"h{n}": NOTHING for n in (1, 2, 3)})
+    judgement = after(records, *(failing(n, 100.0) for n in (1, 2, 3)), *local, witness)
+    assert "3 of 10 machines went silent together (h1, h2, h3), and 6 cannot be reached" in judgement.alarm
+    assert Health.LOST not in judgement.health.values()

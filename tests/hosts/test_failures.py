@@ -9,7 +9,7 @@ import paramiko
 import pytest
 
 from fleetssh.core.sighting import Failure
-from fleetssh.hosts.failures import Dropped, classify
+from fleetssh.hosts.failures import Answered, Dropped, classify
 from fleetssh.hosts.hostkeys import UnknownHostKey
 
 KEY = paramiko.RSAKey.generate(1024)
@@ -19,7 +19,10 @@ KEY = paramiko.RSAKey.generate(1024)
     ("error", "failure"),
     [
         (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), Failure.REFUSED),
-        (Dropped(), Failure.STALLED),
+        (Dropped(answered=False), Failure.STALLED),
+        (Dropped(answered=True), Failure.HALF),
+        (Answered(EOFError()), Failure.HALF),
+        (Answered(TimeoutError()), Failure.HALF),
         (OSError(errno.EHOSTUNREACH, "No route to host"), Failure.NO_ROUTE),
         (OSError(errno.ENETUNREACH, "Network is unreachable"), Failure.NO_ROUTE),
         (TimeoutError("timed out"), Failure.TIMEOUT),
@@ -36,6 +39,8 @@ KEY = paramiko.RSAKey.generate(1024)
         (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), Failure.LOCAL),
         (FileNotFoundError("its key file /k does not exist"), Failure.LOCAL),
         (PermissionError(errno.EACCES, "Permission denied"), Failure.LOCAL),
+        (OSError(errno.EHOSTDOWN, "Host is down", "/home/me/.ssh/known_hosts"), Failure.LOCAL),
+        (OSError(errno.ETIMEDOUT, "Connection timed out", "/home/me/.ssh/known_hosts"), Failure.LOCAL),
     ],
     ids=lambda value: getattr(value, "name", type(value).__name__),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -66,3 +67,16 @@ def test_a_machine_that_hangs_is_not_silent(fleet: Fleet, m1: Host, carrier: Fab
     assert isinstance(seen, Unreached)
     assert seen.looks == 1
     assert seen.failure in (Failure.HALF, Failure.STALLED), seen
+
+
+def test_who_has_no_way_out_cannot_tell_who_is_silent(m1: Host) -> None:
+    """As when the VPN through which they are reached goes away."""
+    way = ["unreachable", m1.address]
+    subprocess.run(["ip", "route", "add", *way], check=True)
+    try:
+        with closing(FabricCarrier(connect_seconds=CONNECT_SECONDS)) as carrier:
+            seen = carrier.visit(m1, Visit(), 20.0)
+    finally:
+        subprocess.run(["ip", "route", "del", *way], check=True)
+    assert isinstance(seen, Unreached)
+    assert (seen.failure, seen.message) == (Failure.LOCAL, "this computer has no route to it")
