@@ -6,11 +6,11 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-LIVE = "tests/live/"
+LIVE = "tests/live/test_"
 
 
 class Halves(LoadScopeScheduling):
-    """Work for two: live tests share their machines, so they come one after another."""
+    """Work for two: the live tests that share their machines come one after another."""
 
     def _split_scope(self, nodeid: str) -> str:
         return "live" if nodeid.startswith(LIVE) else "rest"
