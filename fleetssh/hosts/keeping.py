@@ -166,7 +166,7 @@ def _accuses(error: Exception) -> int:
 
 
 def dial(host: str, port: int, timeout_seconds: float) -> Line:
-    """A line to a port. Raises OSError."""
+    """A line to a port. Raises OSError, and NoWayError where nothing leads there from here."""
     line = Line(fileno=_connect(host, port, timeout_seconds).detach())
     line.settimeout(timeout_seconds)
     # Without it a command waits 40 ms for the other side's delayed acknowledgement.
