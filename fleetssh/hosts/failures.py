@@ -47,6 +47,8 @@ def classify(error: Exception) -> tuple[Failure, str]:
         return Failure.HALF, "its sshd answered, and then closed the connection"
     if isinstance(error, Dropped | ConnectionResetError | EOFError):
         return Failure.STALLED, "sshd closed the connection before it answered"
+    if isinstance(error, Answered) and isinstance(error.error, paramiko.ChannelException):
+        return Failure.HALF, "its sshd lets us in, and opens no session (MaxSessions?)"
     if isinstance(error, Answered):
         kind, text = classify(error.error)
         return Failure.HALF, f"its sshd answered, and then: {text or kind}"

@@ -83,6 +83,7 @@ def test_who_lets_us_in_and_opens_no_session_is_not_silent(
     seen = carrier.visit(host, Visit(), 30.0)
     assert isinstance(seen, Unreached)
     assert seen.failure is Failure.HALF, seen
+    assert "opens no session" in seen.message
 
 
 def test_of_several_addresses_the_error_that_accuses_the_machine_least_counts(
