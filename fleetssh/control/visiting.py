@@ -102,6 +102,7 @@ class Errands:
             every_seconds=every_seconds,
         )
         sightings = {}
+        # The store's time grows with ours: it is asked for once, not for each machine.
         began, clock = self.cluster.time(), self.cluster.clock
         uptime = clock.uptime().seconds
         for sighting in self.cluster.watched(answers):

@@ -14,11 +14,12 @@ import tenacity
 
 from fleetssh import clock
 from fleetssh.hosts import Target
+from fleetssh.hosts.dialing import dial
 from fleetssh.hosts.failures import Answered, Dropped, classify
 from fleetssh.hosts.heartbeat import Heartbeat
 from fleetssh.hosts.hostkeys import HostKeys, entry_name
 from fleetssh.hosts.jumps import JumpHosts
-from fleetssh.hosts.keeping import Kept, Line, dial, keep, way_to
+from fleetssh.hosts.keeping import Kept, Line, keep, way_to
 from fleetssh.hosts.logins import Logins, handshake_limits
 
 DROPPED_TRIES = 4

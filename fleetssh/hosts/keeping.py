@@ -52,10 +52,6 @@ acknowledged, microseconds until it does so, packets on their way, and twice mil
 NOTHING_KNOWN = (0,) * 25
 
 
-class NoWayError(Exception):
-    """There is no way out of this computer, which says nothing of the machine."""
-
-
 class Line(socket.socket):
     """A TCP connection that knows whether its other side fell silent: ``silent_since`` is then when that was
     last heard of, on the clock of deadlines. ``was_heard`` tells whether it ever said anything."""
@@ -111,7 +107,7 @@ class Line(socket.socket):
         if self.silent_since is None:
             info = self._info()
             if info[UNACKED] and info[RETRANSMITS] and _last_heard(info) > self._patience:
-                self.silent_since = clock.monotonic() - min(_last_heard(info), self._patience)
+                self._fall_silent(info)
         return self.silent_since is not None
 
     def contact(self) -> tuple[bool, float]:
@@ -121,7 +117,11 @@ class Line(socket.socket):
 
     def _learn(self, error: OSError) -> None:
         if error.errno in SILENCE and self.silent_since is None:
-            self.silent_since = clock.monotonic() - min(_last_heard(self._info()), self._patience)
+            self._fall_silent(self._info())
+
+    def _fall_silent(self, info: tuple[int, ...]) -> None:
+        """Since it was last heard of, but a pause of our own is no part of a silence."""
+        self.silent_since = clock.monotonic() - min(_last_heard(info), self._patience)
 
     def _info(self) -> tuple[int, ...]:
         """What the kernel knows; nothing of one that was closed meanwhile, and elsewhere than on Linux."""
@@ -134,44 +134,6 @@ class Line(socket.socket):
 def _last_heard(info: tuple[int, ...]) -> float:
     """How long ago, in seconds."""
     return min(info[LAST_DATA_RECEIVED], info[LAST_ACK_RECEIVED]) / 1000
-
-
-def _connect(host: str, port: int, timeout_seconds: float) -> socket.socket:
-    """As socket.create_connection, which raises the last of several errors; here that which accuses the
-    machine least. Where IPv6 leads nowhere, that is no word on what happened by IPv4."""
-    try:
-        return socket.create_connection((host, port), timeout=timeout_seconds, all_errors=True)
-    except ExceptionGroup as errors:
-        error = min(errors.exceptions, key=_accuses)
-    if getattr(error, "errno", None) in UNROUTABLE and not _has_route(host, port):
-        raise NoWayError("this computer has no route to it") from error
-    raise error
-
-
-def _has_route(host: str, port: int) -> bool:
-    """Whether this computer's own routing table leads there. To connect a socket for datagrams asks that, and
-    sends nothing."""
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM):
-        with contextlib.suppress(OSError), socket.socket(family, kind, protocol) as asking:
-            asking.connect(address)
-            return True
-    return False
-
-
-def _accuses(error: Exception) -> int:
-    """0: something here failed; 1: its kernel lives; 2: nothing was heard of it."""
-    if isinstance(error, ConnectionRefusedError):
-        return 1
-    return 2 if isinstance(error, TimeoutError) or getattr(error, "errno", None) in SILENCE else 0
-
-
-def dial(host: str, port: int, timeout_seconds: float) -> Line:
-    """A line to a port. Raises OSError, and NoWayError where nothing leads there from here."""
-    line = Line(fileno=_connect(host, port, timeout_seconds).detach())
-    line.settimeout(timeout_seconds)
-    # Without it a command waits 40 ms for the other side's delayed acknowledgement.
-    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return line
 
 
 @dataclass(slots=True)

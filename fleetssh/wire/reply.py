@@ -253,8 +253,8 @@ def parse_manifest(lines: tuple[str, ...]) -> Manifest:
     if len(head) != 4 or head[0] != "fleetssh" or fence is None:
         raise WireError(f"the manifest begins with {shorten(content[0])!r}")
     if head[1] != str(MANIFEST_VERSION):
-        known = f"this program knows {MANIFEST_VERSION}"
-        raise WireError(f"the manifest has version {excerpt(head[1])}, {known}")
+        version = excerpt(head[1])
+        raise WireError(f"the manifest has version {version}, this program knows {MANIFEST_VERSION}")
     entries = []
     for line in content[1:]:
         fields = line.split(" ")
