@@ -17,8 +17,9 @@ from fleetssh.core.sighting import Failure, Unreached
 from fleetssh.core.visit import Visit
 from fleetssh.hosts import connections, keeping
 from fleetssh.hosts.connections import RENEWAL_PAUSE, Connections
+from fleetssh.hosts.dialing import dial
 from fleetssh.hosts.heartbeat import KEEPALIVE
-from fleetssh.hosts.keeping import WORN_CHANNELS, WORN_SPREAD, dial
+from fleetssh.hosts.keeping import WORN_CHANNELS, WORN_SPREAD
 from fleetssh.hosts.over_fabric import FabricCarrier
 from fleetssh.inventory import Host
 from tests.hosts.server import Server, wait_for

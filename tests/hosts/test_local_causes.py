@@ -17,7 +17,8 @@ from fleetssh import clock
 from fleetssh.core.sighting import Failure, Unreached
 from fleetssh.core.visit import Visit
 from fleetssh.hosts import keeping
-from fleetssh.hosts.keeping import Line, dial
+from fleetssh.hosts.dialing import dial
+from fleetssh.hosts.keeping import Line
 from fleetssh.hosts.over_fabric import FabricCarrier
 from fleetssh.inventory import Host
 from tests.hosts.server import Everybody, Server

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -26,6 +27,9 @@ grep -v -e ^systemd- -e ^user | xargs systemctl show -p Id -p MainPID -p Invocat
 process. What a login itself changes (sessions, scopes) is left out, and whose visits a machine obeys: every
 pass may write that."""
 
+STUBBORN = "/bin/sh -c 'trap : TERM; while :; do sleep 0.2; done'"
+"""A program that does not end when it is asked to."""
+
 
 def traces(fleet: Fleet, without: Collection[str] = ()) -> dict[str, list[str]]:
     """Machine -> every mark that touching it would change; all that are on but for ``without``."""
@@ -38,10 +42,6 @@ def marks(host: Witness) -> list[str]:
     found: str = host.run(TRACES).stdout
     assert "UnitsLoadTimestampMonotonic=" in found
     return found.splitlines()
-
-
-STUBBORN = "/bin/sh -c 'trap : TERM; while :; do sleep 0.2; done'"
-"""A program that does not end when it is asked to."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,15 @@ def service(*lines: str, fleet: Iterable[str] = (), command: str = "/bin/sleep i
 def pinned(machine: str, *lines: str, command: str = "/bin/sleep infinity") -> str:
     """A unit file that only ``machine`` can take."""
     return service(*lines, fleet=[f"MachineMetadata=name={machine}"], command=command)
+
+
+def configure_ssh(fleet: Fleet, config: str) -> Path:
+    """Gives the user a home of his own with this ssh configuration, and says where its folder is."""
+    folder = fleet.folder / "home" / ".ssh"
+    folder.mkdir(parents=True, mode=0o700)
+    (folder / "config").write_text(config)
+    fleet.env["HOME"] = str(folder.parent)
+    return folder
 
 
 def edit_inventory(fleet: Fleet, edit: Callable[[dict[str, Any], dict[str, Any]], None]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from fleetssh import __version__
 from tests.live.conftest import Fleet, wait_for
-from tests.live.outside import service
+from tests.live.outside import configure_ssh, service
 from tests.live.walking import home_of
 
 ACCEPT = "--accept-new-host-keys"
@@ -95,15 +95,13 @@ def through_m1(fleet: Fleet) -> Path:
     at = {machine.name: machine.address for machine in fleet.lab.machines()}
     for machine in ("m2", "m3"):
         fleet.lab.cut(machine, one_way=True)
-    ssh = fleet.folder / "home" / ".ssh"
-    ssh.mkdir(parents=True, mode=0o700)
-    (ssh / "config").write_text(
+    config = (
         f"Host {at['m1']}\n  User root\n  IdentityFile {fleet.lab.key_path}\n"
         f"Host {at['m2']} {at['m3']}\n  ProxyJump {at['m1']}\n"
     )
-    keys = ssh / "known_hosts"
+    keys = configure_ssh(fleet, config) / "known_hosts"
     keys.touch()
-    fleet.env |= {"HOME": str(fleet.folder / "home"), "FLEETSSH_KNOWN_HOSTS_FILE": str(keys)}
+    fleet.env["FLEETSSH_KNOWN_HOSTS_FILE"] = str(keys)
     return keys
 
 
